@@ -1,0 +1,46 @@
+# Two commands are the whole set-up: `make demo` and `make test`. Both make their
+# own virtual environment in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check bench clean
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:
+	@echo "make demo   a three-region PostgreSQL on this machine, and a connection that uses it"
+	@echo "make test   every test, on real servers (under 20 minutes)"
+	@echo "make check  linters, types and the tests that need no server (under 90 seconds)"
+	@echo "make bench  overhead and round trips against plain psycopg"
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	  || { echo "No venv module: apt-get install python3-venv"; exit 1; }
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet -e '.[all]' --group dev
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/globaldb demo
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+check: $(STAMP)
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/unit tests/spec tests/property
+
+bench: $(STAMP)
+	@$(BIN)/python benchmarks/round_trips.py
+	@$(BIN)/python benchmarks/overhead.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,3 @@
+"""PostgreSQL through psycopg 3."""
+
+from __future__ import annotations
