@@ -1,0 +1,74 @@
+"""Positions: places in a database's history that can be compared and joined."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from globaldb.errors import DataError
+
+
+@dataclass(frozen=True, slots=True)
+class Lsn:
+    """A PostgreSQL write-ahead-log position on one timeline.
+
+    Log positions of two timelines fork at a promotion and cannot be compared as
+    numbers; *timeline* 0 means "not known", which covers nothing and is covered by
+    nothing.
+    """
+
+    value: int
+    timeline: int
+
+    @classmethod
+    def parse(cls, text: str, timeline: int) -> Lsn:
+        """Read PostgreSQL's ``16/B374D848`` form; raise `DataError` otherwise."""
+        high, slash, low = text.partition("/")
+        try:
+            value = (int(high, 16) << 32) | int(low, 16)
+        except ValueError:
+            value = -1
+        if not slash or value < 0 or len(high) > 8 or len(low) > 8:
+            raise DataError(f"{text!r} is not a log position like '16/B374D848'")
+        return cls(value, timeline)
+
+    def covers(self, other: Lsn) -> bool:
+        """Whether everything at *other* is also at this position."""
+        return (
+            self.timeline == other.timeline
+            and self.timeline != 0
+            and self.value >= other.value
+        )
+
+    def merge(self, other: Lsn) -> Lsn:
+        """The later of two positions; across timelines the newer timeline's.
+
+        A position on an older timeline is contained in a newer one only below their
+        fork. Whoever merges across a promotion must have checked that: sessions do,
+        by going to the writer (see `globaldb.core.session`).
+        """
+        return max(self, other, key=lambda lsn: (lsn.timeline, lsn.value))
+
+    def __str__(self) -> str:
+        return f"{self.value >> 32:X}/{self.value & 0xFFFFFFFF:X}@{self.timeline}"
+
+
+#: Bytes of the header at the start of a WAL page, and of the longer one at the start
+#: of a segment. PostgreSQL: XLogPageHeaderData, XLogLongPageHeaderData (64-bit).
+_PAGE_HEADER = 24
+_SEGMENT_HEADER = 40
+
+
+def before_page_header(
+    value: int, *, page_size: int = 8192, segment_size: int = 16 * 1024 * 1024
+) -> int:
+    """Move an insert position back over the page header it stands behind.
+
+    The insert position just past a page header is never replayed while the server
+    is idle, because replay stops at the end of the last record, which is the page
+    boundary: a reader would be waited for until other WAL arrives.
+    """
+    if value % segment_size == _SEGMENT_HEADER:
+        return value - _SEGMENT_HEADER
+    if value % page_size == _PAGE_HEADER:
+        return value - _PAGE_HEADER
+    return value

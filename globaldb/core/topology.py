@@ -1,0 +1,151 @@
+"""What is believed about all nodes at one instant; immutable and versioned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from types import MappingProxyType
+
+from globaldb.core.latency import smoothed
+from globaldb.core.position import Lsn
+
+
+class Role(Enum):
+    """The part a node plays now, as it said itself when last asked."""
+
+    WRITER = "writer"
+    READER = "reader"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One answer of a node to the probe."""
+
+    role: Role
+    position: Lsn
+    #: Monotonic seconds when the question was sent: the position is at least as new.
+    asked_at: float
+    #: Seconds from question to answer.
+    latency: float
+    #: Identity of the database cluster; two nodes that differ do not belong together.
+    system: str = ""
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One node at one instant."""
+
+    name: str
+    region: str | None
+    role: Role = Role.UNKNOWN
+    position: Lsn | None = None
+    sampled_at: float | None = None
+    latency: float | None = None
+    #: Why the last probe failed; None while the node answers.
+    problem: str | None = None
+
+    @property
+    def reachable(self) -> bool:
+        """Whether the node answered when it was last asked."""
+        return self.problem is None and self.role is not Role.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Every node at one instant. ``version`` grows with each change that matters.
+
+    ``epoch`` is the timeline of the newest writer seen. A process that has seen an
+    epoch never believes a writer of an older one again.
+    """
+
+    nodes: Mapping[str, NodeState] = field(default_factory=dict)
+    version: int = 0
+    epoch: int = 0
+
+    @classmethod
+    def of(cls, nodes: Mapping[str, str | None]) -> Topology:
+        """Start from *nodes*, name to region, with nothing known of their roles."""
+        states = {name: NodeState(name, region) for name, region in nodes.items()}
+        return cls(MappingProxyType(states))
+
+    @property
+    def writer(self) -> NodeState | None:
+        """The node that may be written to, or None while none is known."""
+        for state in self.nodes.values():
+            if state.role is Role.WRITER and state.problem is None:
+                return state
+        return None
+
+    @property
+    def readers(self) -> tuple[NodeState, ...]:
+        """The readers that answered when last asked."""
+        return tuple(
+            state
+            for state in self.nodes.values()
+            if state.role is Role.READER and state.problem is None
+        )
+
+    def observe(self, name: str, sample: Sample) -> Topology:
+        """Return the topology after *name* answered.
+
+        A node is the writer when it says so and no node with a newer epoch
+        disagrees: an old writer that came back is UNKNOWN until it has rejoined.
+        """
+        before = self.nodes[name]
+        role = sample.role
+        epoch = self.epoch
+        if role is Role.WRITER:
+            if sample.position.timeline < epoch:
+                role = Role.UNKNOWN
+            epoch = max(epoch, sample.position.timeline)
+        state = replace(
+            before,
+            role=role,
+            region=before.region or sample.region,
+            position=sample.position,
+            sampled_at=sample.asked_at,
+            latency=smoothed(before.latency, sample.latency),
+            problem=None if role is not Role.UNKNOWN else "writer of an old timeline",
+        )
+        nodes = dict(self.nodes)
+        nodes[name] = state
+        if role is Role.WRITER:
+            _demote_others(nodes, name)
+        return self._next(nodes, epoch, changed=not _same_part(before, state))
+
+    def lose(self, name: str, problem: str) -> Topology:
+        """Return the topology after *name* did not answer, for the reason given."""
+        before = self.nodes[name]
+        state = replace(before, problem=problem)
+        nodes = dict(self.nodes)
+        nodes[name] = state
+        return self._next(nodes, self.epoch, changed=before.problem is None)
+
+    def _next(
+        self, nodes: dict[str, NodeState], epoch: int, *, changed: bool
+    ) -> Topology:
+        return Topology(
+            MappingProxyType(nodes), self.version + (1 if changed else 0), epoch
+        )
+
+
+def _demote_others(nodes: dict[str, NodeState], writer: str) -> None:
+    """Two writers cannot both be right: the one that answered last is believed."""
+    for name, state in nodes.items():
+        if name != writer and state.role is Role.WRITER:
+            nodes[name] = replace(state, role=Role.UNKNOWN, problem="superseded")
+
+
+def _same_part(before: NodeState, after: NodeState) -> bool:
+    """Whether a node still plays the part it did: no decision has to change."""
+    return (
+        before.role is after.role
+        and before.problem == after.problem
+        and before.region == after.region
+        and before.position is not None
+        and after.position is not None
+        and before.position.timeline == after.position.timeline
+    )

@@ -1,0 +1,206 @@
+"""The transaction a session is in, and what of it the server has not been told yet.
+
+BEGIN, SAVEPOINT and RELEASE are not sent by themselves: they travel in front of the
+next statement, so that they cost no round trip. What never needed a statement is
+never sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from globaldb.errors import InterfaceError
+
+
+class TransactionState(Enum):
+    """Where a transaction stands, as the session knows it."""
+
+    IDLE = "idle"
+    #: BEGIN was asked for and has not been sent.
+    BEGUN = "begun"
+    OPEN = "open"
+    #: The server refuses everything but a rollback.
+    FAILED = "failed"
+
+
+class TransactionEvent(Enum):
+    """What can happen to a transaction."""
+
+    BEGIN = "begin"
+    SENT = "sent"
+    STATEMENT_FAILED = "statement failed"
+    ROLLED_BACK_TO = "rolled back to a savepoint"
+    ENDED = "ended"
+
+
+S, E = TransactionState, TransactionEvent
+
+TRANSITIONS: Final[dict[S, dict[E, S]]] = {
+    S.IDLE: {E.BEGIN: S.BEGUN, E.ENDED: S.IDLE},
+    S.BEGUN: {E.SENT: S.OPEN, E.ROLLED_BACK_TO: S.BEGUN, E.ENDED: S.IDLE},
+    S.OPEN: {
+        E.SENT: S.OPEN,
+        E.STATEMENT_FAILED: S.FAILED,
+        E.ROLLED_BACK_TO: S.OPEN,
+        E.ENDED: S.IDLE,
+    },
+    S.FAILED: {
+        E.STATEMENT_FAILED: S.FAILED,
+        E.ROLLED_BACK_TO: S.OPEN,
+        E.ENDED: S.IDLE,
+    },
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionMode:
+    """The modes a transaction was begun with; None means the session's default."""
+
+    isolation: str | None = None
+    read_only: bool | None = None
+    deferrable: bool | None = None
+
+    @property
+    def sql(self) -> str:
+        """The BEGIN statement that asks for these modes."""
+        parts = ["BEGIN"]
+        if self.isolation is not None:
+            parts.append(f"ISOLATION LEVEL {self.isolation.upper()}")
+        if self.read_only is not None:
+            parts.append("READ ONLY" if self.read_only else "READ WRITE")
+        if self.deferrable is not None:
+            parts.append("DEFERRABLE" if self.deferrable else "NOT DEFERRABLE")
+        return " ".join(parts)
+
+    @property
+    def serializable(self) -> bool:
+        """Whether a hot standby would refuse it, read only or not."""
+        return self.isolation is not None and self.isolation.upper() == "SERIALIZABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    sql: str
+    savepoint: str | None = None
+
+
+class Transaction:
+    """The books of one session's transaction. Decides what to send; sends nothing."""
+
+    __slots__ = ("_pending", "_savepoints", "mode", "state")
+
+    def __init__(self) -> None:
+        self.state = S.IDLE
+        self.mode = TransactionMode()
+        self._pending: list[_Pending] = []
+        self._savepoints: list[str] = []
+
+    @property
+    def active(self) -> bool:
+        """Whether the session is inside a transaction, sent or not."""
+        return self.state is not S.IDLE
+
+    @property
+    def pending(self) -> tuple[str, ...]:
+        """Statements that must travel in front of the next one."""
+        return tuple(item.sql for item in self._pending)
+
+    def begin(self, mode: TransactionMode) -> None:
+        """Ask for a transaction; nothing is sent until its first statement."""
+        self._step(E.BEGIN)
+        self.mode = mode
+        self._pending = [_Pending(mode.sql)]
+        self._savepoints = []
+
+    def narrow(self, mode: TransactionMode) -> bool:
+        """Change the modes of a transaction not sent yet (SET TRANSACTION).
+
+        Returns False when it was sent already: then the server decides.
+        """
+        if self.state is not S.BEGUN or self._savepoints:
+            return False
+        merged = TransactionMode(
+            *(
+                new if new is not None else old
+                for new, old in (
+                    (mode.isolation, self.mode.isolation),
+                    (mode.read_only, self.mode.read_only),
+                    (mode.deferrable, self.mode.deferrable),
+                )
+            )
+        )
+        self.mode = merged
+        self._pending = [_Pending(merged.sql)]
+        return True
+
+    def sent(self) -> None:
+        """Everything pending reached the server, which accepted it."""
+        self._step(E.SENT)
+        self._pending.clear()
+
+    def failed(self) -> None:
+        """A statement failed inside the transaction."""
+        self._step(E.STATEMENT_FAILED)
+
+    def has_savepoint(self, name: str) -> bool:
+        """Whether *name* is a savepoint of this transaction."""
+        return name in self._savepoints
+
+    def savepoint(self, name: str, sql: str) -> None:
+        """Ask for a savepoint; it is sent with the next statement."""
+        self._savepoints.append(name)
+        self._pending.append(_Pending(sql, savepoint=name))
+
+    def release(self, name: str, sql: str) -> None:
+        """Release a savepoint: with the next statement, or never if never sent."""
+        index = self._pending_savepoint(name)
+        if index is None:
+            self._pending.append(_Pending(sql))
+        else:
+            del self._pending[index:]
+        while self._savepoints.pop() != name:
+            pass
+
+    def rollback_to(self, name: str) -> bool:
+        """Roll back to savepoint *name*; return whether the server must be told.
+
+        When the savepoint itself was not sent yet, nothing happened inside it.
+        """
+        while self._savepoints and self._savepoints[-1] != name:
+            self._savepoints.pop()
+        index = self._pending_savepoint(name)
+        if index is not None:
+            del self._pending[index + 1 :]
+            self._step(E.ROLLED_BACK_TO)
+            return False
+        # What is pending stands behind the savepoint: it would be undone at once.
+        self._pending.clear()
+        return True
+
+    def rolled_back_to(self) -> None:
+        """The server rolled back to a savepoint: the transaction goes on."""
+        self._step(E.ROLLED_BACK_TO)
+
+    def end(self) -> None:
+        """The transaction is over, one way or the other."""
+        self._step(E.ENDED)
+        self._pending.clear()
+        self._savepoints.clear()
+        self.mode = TransactionMode()
+
+    def _pending_savepoint(self, name: str) -> int | None:
+        for index in range(len(self._pending) - 1, -1, -1):
+            if self._pending[index].savepoint == name:
+                return index
+        return None
+
+    def _step(self, event: TransactionEvent) -> None:
+        after = TRANSITIONS[self.state].get(event)
+        if after is None:
+            raise InterfaceError(
+                f"{event.value} is not possible while the transaction is "
+                f"{self.state.value}"
+            )
+        self.state = after
