@@ -1,0 +1,322 @@
+"""The one table of all options: names, kinds, defaults, limits and meanings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
+
+from globaldb.config import libpq
+from globaldb.config.values import Kind, read
+from globaldb.core.consistency import Consistency
+from globaldb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option as it may stand in the URL, a keyword, the environment or a file."""
+
+    name: str
+    kind: Kind
+    meaning: str
+    default: object = None
+    #: Smallest and largest value; seconds for durations.
+    minimum: float | None = None
+    maximum: float | None = None
+    #: ``none`` and ``off`` are values, and so is Python's None.
+    may_be_none: bool = False
+    aliases: tuple[str, ...] = ()
+    #: Variables of other programs that supply the value when nothing else does.
+    variables: tuple[str, ...] = ()
+
+    def read(self, raw: object) -> object:
+        """Return *raw* as this option's value.
+
+        Raises `ConfigurationError` naming the option, what was wrong and the limits.
+        """
+        if self.may_be_none and self.kind is not Kind.CONSISTENCY and says_none(raw):
+            return None
+        if self.may_be_none and raw is None:
+            return None
+        value = read(self.kind, self.name, raw)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            self.check_range(value)
+        return value
+
+    def check_range(self, value: float) -> None:
+        """Raise `ConfigurationError` when *value* is outside the limits."""
+        unit = " s" if self.kind is Kind.DURATION else ""
+        if self.minimum is not None and value < self.minimum:
+            bound = f"at least {self.minimum:g}{unit}"
+        elif self.maximum is not None and value > self.maximum:
+            bound = f"at most {self.maximum:g}{unit}"
+        else:
+            return
+        raise ConfigurationError(f"{self.name} is {value:g}{unit}; it must be {bound}")
+
+
+def says_none(raw: object) -> bool:
+    """Whether *raw* means "no value"."""
+    return raw is None or (
+        isinstance(raw, str) and raw.strip().lower() in {"none", "off"}
+    )
+
+
+def duration(
+    name: str,
+    default: float | None,
+    meaning: str,
+    *,
+    minimum: float = 0.0,
+    maximum: float = 86400.0,
+    may_be_none: bool = False,
+    variables: tuple[str, ...] = (),
+) -> Option:
+    """Return an option that holds seconds, up to a day."""
+    return Option(
+        name,
+        Kind.DURATION,
+        meaning,
+        default=default,
+        minimum=minimum,
+        maximum=maximum,
+        may_be_none=may_be_none,
+        variables=variables,
+    )
+
+
+#: Where the nodes come from; one of these names a cluster completely.
+NODE_SOURCES: Final = ("node", "host", "cluster", "global_cluster")
+
+OPTIONS: Final[tuple[Option, ...]] = (
+    # Where
+    Option(
+        "node",
+        Kind.NODES,
+        "A node as REGION@HOST:PORT; region and port may be left out",
+    ),
+    Option(
+        "host",
+        Kind.TEXT,
+        "The only node: a host, or a folder with a Unix socket",
+        variables=("PGHOST",),
+    ),
+    Option(
+        "port",
+        Kind.COUNT,
+        "Port of a host or node that names none; 5432, MySQL 3306",
+        minimum=1,
+        maximum=65535,
+        variables=("PGPORT",),
+    ),
+    Option("cluster", Kind.TEXT, "A cluster described in globaldb.toml"),
+    Option("global_cluster", Kind.TEXT, "An Aurora global database; not yet available"),
+    Option(
+        "engine",
+        Kind.ENGINE,
+        "postgresql or mysql; the URL's scheme says the same",
+        default="postgresql",
+    ),
+    # Who
+    Option(
+        "database",
+        Kind.TEXT,
+        "Database; the server's choice when left out",
+        aliases=("dbname",),
+        variables=("PGDATABASE",),
+    ),
+    Option(
+        "user",
+        Kind.TEXT,
+        "Database user; the operating system's user when left out",
+        variables=("PGUSER",),
+    ),
+    Option(
+        "password", Kind.SECRET, "Password for every node", variables=("PGPASSWORD",)
+    ),
+    Option(
+        "passfile",
+        Kind.TEXT,
+        "File with a password per node, default ~/.pgpass",
+        variables=("PGPASSFILE",),
+    ),
+    Option(
+        "service", Kind.TEXT, "Section of pg_service.conf", variables=("PGSERVICE",)
+    ),
+    Option(
+        "application_name",
+        Kind.TEXT,
+        "Name shown in the server's own views",
+        variables=("PGAPPNAME",),
+    ),
+    # What is promised
+    Option(
+        "region",
+        Kind.TEXT,
+        "Region of the application; the nearest node's when left out",
+        variables=("AWS_REGION", "AWS_DEFAULT_REGION"),
+    ),
+    Option(
+        "consistency",
+        Kind.CONSISTENCY,
+        "session, global, eventual, or off: reader regions refuse writes",
+        default=Consistency.SESSION,
+        may_be_none=True,
+    ),
+    Option(
+        "autocommit",
+        Kind.SWITCH,
+        "Whether each statement is a transaction of its own",
+        default=False,
+    ),
+    duration(
+        "timeout", None, "Deadline of a statement", minimum=0.001, may_be_none=True
+    ),
+    duration(
+        "max_staleness",
+        None,
+        "How far a reader of eventual reads may lag",
+        may_be_none=True,
+    ),
+    duration(
+        "safe_lag_window",
+        2.0,
+        "How long reads go to the writer after a write when no exact fence exists",
+    ),
+    duration(
+        "fence_wait",
+        1.0,
+        "What waiting for a reader may cost beyond the writer's round trip",
+    ),
+    Option("token_secret", Kind.SECRET, "Key that signs tokens for other processes"),
+    # Which node
+    duration(
+        "latency_window",
+        0.015,
+        "How much slower than the fastest a reader may be and still share the load",
+    ),
+    Option(
+        "latency_factor",
+        Kind.NUMBER,
+        "The same as a multiple of the fastest; the larger of both counts",
+        default=2.0,
+        minimum=1.0,
+        maximum=100.0,
+    ),
+    duration(
+        "probe_interval",
+        1.0,
+        "Time between two looks at each node",
+        minimum=0.1,
+        maximum=3600.0,
+    ),
+    # Connections
+    duration(
+        "connect_timeout",
+        5.0,
+        "Time to open one connection",
+        minimum=0.1,
+        variables=("PGCONNECT_TIMEOUT",),
+    ),
+    Option(
+        "pool_min_size",
+        Kind.COUNT,
+        "Connections kept open per node",
+        default=0,
+        minimum=0,
+        maximum=10_000,
+    ),
+    Option(
+        "pool_max_size",
+        Kind.COUNT,
+        "Most connections per node",
+        default=10,
+        minimum=1,
+        maximum=10_000,
+    ),
+    duration("pool_wait", 5.0, "Time to wait for a free connection"),
+    duration(
+        "pool_max_lifetime",
+        3600.0,
+        "Age at which a connection is replaced",
+        minimum=1.0,
+        maximum=31_536_000.0,
+    ),
+    duration(
+        "pool_max_idle",
+        600.0,
+        "Idle time after which a connection is closed",
+        minimum=1.0,
+        maximum=31_536_000.0,
+    ),
+    # Statements
+    Option(
+        "prepare_threshold",
+        Kind.COUNT,
+        "Executions after which a statement is prepared; none never prepares",
+        default=5,
+        minimum=0,
+        maximum=1_000_000,
+        may_be_none=True,
+    ),
+    Option(
+        "query_cache_size",
+        Kind.COUNT,
+        "Classified statements remembered per process",
+        default=4096,
+        minimum=0,
+        maximum=10_000_000,
+    ),
+    Option(
+        "log_sql",
+        Kind.SWITCH,
+        "Whether statement texts (never parameters) are logged at DEBUG",
+        default=False,
+    ),
+)
+
+BY_NAME: Final[dict[str, Option]] = {
+    name: option for option in OPTIONS for name in (option.name, *option.aliases)
+} | {
+    # Passed to libpq as they are; libpq judges the values.
+    name: Option(
+        name,
+        Kind.TEXT,
+        "libpq's own",
+        variables=(variable,) if variable else (),
+    )
+    for name, variable in libpq.PARAMETERS.items()
+}
+
+#: Options whose value is never shown.
+SECRET_NAMES: Final = libpq.SECRETS | {o.name for o in OPTIONS if o.kind is Kind.SECRET}
+
+
+def find_option(name: str, place: str) -> Option:
+    """Return the option called *name*; *place* says where it stood.
+
+    Raises `ConfigurationError` for a name that is refused or unknown, and then names
+    the nearest known one.
+    """
+    option = BY_NAME.get(name)
+    if option is not None:
+        return option
+    if name in libpq.REFUSED:
+        raise ConfigurationError(f"{name} {place} is refused: {libpq.REFUSED[name]}")
+    raise ConfigurationError(
+        f"unknown option {shown_name(name)} {place}{suggestion(name.lower(), BY_NAME)}"
+    )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x'?`` for the nearest of *known*, or nothing."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def shown_name(name: str) -> str:
+    """Quote *name* if it looks like a name; what does not may be half a password."""
+    return repr(name) if name.isidentifier() and len(name) <= 40 else "(not a name)"

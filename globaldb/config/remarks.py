@@ -1,0 +1,43 @@
+"""What is allowed but may surprise, in a sentence each, for logs and diagnostics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from globaldb.config import libpq
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from globaldb.config.address import NodeAddress
+
+PROVING = frozenset({"verify-ca", "verify-full"})
+
+
+def about_region(region: str | None, nodes: Iterable[NodeAddress]) -> list[str]:
+    """Remark that no node is in *region*; a node of unknown region might be."""
+    regions = {node.region for node in nodes}
+    if region is None or region in regions or None in regions:
+        return []
+    return [f"no node is in region {region}; the nearest will be used"]
+
+
+def about_tls(nodes: Iterable[NodeAddress], driver: Mapping[str, str]) -> list[str]:
+    """Remark where a server off this machine need not prove who it is."""
+    mode = driver.get("sslmode", "verify-full")
+    if mode in PROVING:
+        return []
+    return [
+        f"node {node} need not prove who it is (sslmode={mode})"
+        for node in nodes
+        if not node.stays_here
+    ]
+
+
+def about_variables(environ: Mapping[str, str]) -> list[str]:
+    """Remark which of libpq's variables are set and have no effect here."""
+    return [
+        f"{variable} has no effect: {libpq.REFUSED[name]}"
+        for variable, (name, _) in libpq.NEUTRALIZED.items()
+        if environ.get(variable)
+    ]

@@ -1,0 +1,253 @@
+"""From URL, keywords, environment and files to one configuration."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections import ChainMap
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from globaldb.config import libpq, remarks
+from globaldb.config.address import NodeAddress, checked_host, parse_node
+from globaldb.config.options import NODE_SOURCES, OPTIONS
+from globaldb.config.passfile import SOCKET_FOLDERS, PassFile, read_passfile
+from globaldb.config.secret import DriverOptions
+from globaldb.config.settings import Config
+from globaldb.config.sources import (
+    Given,
+    Layer,
+    Surroundings,
+    engine_layer,
+    environment_layer,
+    keyword_layer,
+    service_layer,
+    toml_file,
+    url_layer,
+)
+from globaldb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+DEFAULTS: Final = {option.name: option.default for option in OPTIONS}
+DEFAULT_PORTS: Final = {"postgresql": 5432, "mysql": 3306}
+#: Options that are used up here and are no field of the result.
+USED_UP: Final = frozenset({*NODE_SOURCES, "port", "service", "passfile", "engine"})
+
+
+def configure(
+    url: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    home: Path | None = None,
+    **options: object,
+) -> Config:
+    """Return the configuration that *url* and *options* ask for.
+
+    What they leave open comes, in this order, from the service file, GLOBALDB_*
+    variables, globaldb.toml, and the engine's own variables and password file.
+    *environ*, *folder* (working) and *home* default to the process's own.
+
+    Raises `ConfigurationError` for anything unknown, contradictory or out of range.
+    """
+    environ = os.environ if environ is None else environ
+    home = home or Path(environ.get("HOME") or Path.home())
+    world = Surroundings(environ, folder or Path.cwd(), home)
+    found = gather(url, options, world)
+    engine = found.engine
+    nodes = find_nodes(found)
+    values = {name: found.value(name) for name in DEFAULTS if name not in USED_UP}
+    check_together(found)
+    driver = driver_options(found, environ)
+    passfile, passfile_note = find_passfile(found, home)
+    return Config(
+        **values,
+        engine=engine,
+        nodes=nodes,
+        driver_options=DriverOptions.of(driver),
+        passfile=passfile,
+        notes=(
+            *passfile_note,
+            *remarks.about_region(values["region"], nodes),
+            *remarks.about_tls(nodes, driver),
+            *remarks.about_variables(environ),
+        ),
+        sources=MappingProxyType({k: g.source for k, g in found.merged.items()}),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Every layer, the strongest first, and what they say together."""
+
+    layers: tuple[Layer, ...]
+    #: The table of globaldb.toml that ``cluster`` names; one of the layers.
+    cluster: Layer
+
+    @property
+    def merged(self) -> Mapping[str, Given]:
+        """One mapping in which the stronger layer wins."""
+        return ChainMap(*self.layers)
+
+    def value(self, name: str) -> Any:
+        """Return the value of option *name*, its default when nothing gives it."""
+        given = self.merged.get(name)
+        return DEFAULTS[name] if given is None else given.value
+
+    def source(self, name: str) -> str:
+        """Return where the value of option *name* stood."""
+        given = self.merged.get(name)
+        return "default" if given is None else given.source
+
+    @property
+    def engine(self) -> Any:
+        """The engine; `ConfigurationError` when two layers name different ones."""
+        named = [layer["engine"] for layer in self.layers if "engine" in layer]
+        for other in named[1:]:
+            if other.value != named[0].value:
+                raise ConfigurationError(
+                    f"the engine is {named[0].value} ({named[0].source}) "
+                    f"and {other.value} ({other.source})"
+                )
+        return named[0].value if named else DEFAULTS["engine"]
+
+
+def gather(
+    url: str | None, options: Mapping[str, object], world: Surroundings
+) -> Gathered:
+    """Read every layer. What names a cluster or a service is itself an option."""
+    call = (keyword_layer(options), url_layer(url))
+    environment = environment_layer(world.environ)
+    toml = toml_file(world)
+    early = Gathered((*call, environment, toml.defaults), {})
+    name = early.value("cluster")
+    cluster = {} if name is None else toml.cluster(name)
+    files = (environment, cluster, toml.defaults)
+    engine = Gathered((*call, *files), cluster).engine
+    own = engine_layer(world.environ, engine)
+    name = Gathered((*call, *files, own), cluster).value("service")
+    service = {} if name is None else service_layer(name, world)
+    machine = machine_layer(world.home, engine)
+    return Gathered((*call, service, *files, own, machine), cluster)
+
+
+def machine_layer(home: Path, engine: str) -> Layer:
+    """Return what libpq takes from the machine: the user and its root certificates."""
+    layer: Layer = {}
+    if engine != "postgresql":
+        return layer
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+        layer["user"] = Given(name, "operating system")
+    except KeyError:
+        pass  # a container may run as a number without a name; the server will ask
+    certificates = home / ".postgresql" / "root.crt"
+    if certificates.is_file():
+        layer["sslrootcert"] = Given(str(certificates), "root.crt of libpq")
+    return layer
+
+
+def find_nodes(found: Gathered) -> tuple[NodeAddress, ...]:
+    """Return the nodes that the strongest layer with any source of them names."""
+    port = found.value("port") or DEFAULT_PORTS[found.engine]
+    source, layer = node_source(found.layers)
+    if source == "cluster":
+        source, layer = node_source((found.cluster,))
+        if source is None:
+            raise ConfigurationError(
+                f"cluster {found.value('cluster')!r} in globaldb.toml lists no nodes; "
+                "give it node = ['REGION@HOST:PORT', ...]"
+            )
+    if source == "global_cluster":
+        raise ConfigurationError(
+            "global_cluster is not yet available in this version; list the nodes "
+            "with node=REGION@HOST:PORT"
+        )
+    if source == "node":
+        return distinct(tuple(parse_node(n, port) for n in layer["node"].value))
+    host = layer["host"].value if source else default_host(found.engine, port)
+    return (NodeAddress(None, checked_host(host), port),)
+
+
+def node_source(layers: Iterable[Layer]) -> tuple[str | None, Layer]:
+    """Return which option of the strongest layer names the nodes, and that layer."""
+    for layer in layers:
+        here = [name for name in NODE_SOURCES if name in layer]
+        if len(here) > 1:
+            both = " and ".join(f"{name} ({layer[name].source})" for name in here)
+            raise ConfigurationError(
+                f"the nodes are given in {len(here)} ways: {both}; choose one"
+            )
+        if here:
+            return here[0], layer
+    return None, {}
+
+
+def distinct(nodes: tuple[NodeAddress, ...]) -> tuple[NodeAddress, ...]:
+    """Return *nodes*; `ConfigurationError` when two are the same server."""
+    seen: set[tuple[str, int]] = set()
+    for node in nodes:
+        place = (node.host.lower(), node.port)
+        if place in seen:
+            raise ConfigurationError(f"node {node} is listed twice")
+        seen.add(place)
+    return nodes
+
+
+def default_host(
+    engine: str, port: int, folders: Iterable[str] = SOCKET_FOLDERS
+) -> str:
+    """Return the host when nobody names one: the local socket if there is one."""
+    if engine == "postgresql":
+        for folder in folders:
+            if Path(folder, f".s.PGSQL.{port}").exists():
+                return folder
+    return "localhost"
+
+
+def driver_options(found: Gathered, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what the driver gets as it is."""
+    given = {k: g for k, g in found.merged.items() if k in libpq.PARAMETERS}
+    if found.engine != "postgresql":
+        for name, one in given.items():
+            raise ConfigurationError(
+                f"{name} ({one.source}) is an option of PostgreSQL; "
+                f"the engine is {found.engine}"
+            )
+        return {}
+    mode = given.get("sslmode")
+    if mode is not None and mode.value not in libpq.SSL_MODES:
+        raise ConfigurationError(
+            f"sslmode is {mode.value!r} ({mode.source}); it must be one of "
+            f"{', '.join(libpq.SSL_MODES)}"
+        )
+    return {k: g.value for k, g in given.items()} | {
+        name: neutral
+        for variable, (name, neutral) in libpq.NEUTRALIZED.items()
+        if environ.get(variable)
+    }
+
+
+def find_passfile(found: Gathered, home: Path) -> tuple[PassFile, tuple[str, ...]]:
+    """Return the password file in force and remarks about it."""
+    if found.engine != "postgresql" or found.value("password") is not None:
+        return PassFile(), ()
+    named = found.value("passfile")
+    path = home / ".pgpass" if named is None else Path(named).expanduser()
+    passfile, problem = read_passfile(path)
+    return passfile, () if problem is None else (problem,)
+
+
+def check_together(found: Gathered) -> None:
+    """Raise `ConfigurationError` for values that contradict each other."""
+    low, high = found.value("pool_min_size"), found.value("pool_max_size")
+    if low > high:
+        raise ConfigurationError(
+            f"pool_min_size is {low} ({found.source('pool_min_size')}) but "
+            f"pool_max_size is {high} ({found.source('pool_max_size')}); "
+            "the first may not be larger"
+        )

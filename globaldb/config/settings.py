@@ -1,0 +1,105 @@
+"""The frozen outcome of configuring: every option with its value and its source."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from globaldb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from globaldb.config.address import NodeAddress
+    from globaldb.config.passfile import PassFile
+    from globaldb.config.secret import DriverOptions, Secret
+    from globaldb.core.consistency import Consistency
+
+#: Driver options that belong to TLS, and are the same for every node but for sslmode.
+TLS_OPTIONS = (
+    "sslcert",
+    "sslcertmode",
+    "sslcrl",
+    "sslcrldir",
+    "sslkey",
+    "sslkeylogfile",
+    "sslmode",
+    "sslnegotiation",
+    "sslpassword",
+    "sslrootcert",
+    "sslsni",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything about one cluster; made by `configure`, which holds the defaults.
+
+    Equal by value and hashable: equal configurations share one cluster. Where a value
+    came from does not count for that. Durations are seconds.
+    """
+
+    engine: Literal["postgresql", "mysql"]
+    nodes: tuple[NodeAddress, ...]
+    database: str | None
+    user: str | None
+    password: Secret | None
+    application_name: str | None
+    region: str | None
+    consistency: Consistency | None
+    autocommit: bool
+    timeout: float | None
+    max_staleness: float | None
+    safe_lag_window: float
+    fence_wait: float
+    token_secret: Secret | None
+    latency_window: float
+    latency_factor: float
+    probe_interval: float
+    connect_timeout: float
+    pool_min_size: int
+    pool_max_size: int
+    pool_wait: float
+    pool_max_lifetime: float
+    pool_max_idle: float
+    prepare_threshold: int | None
+    query_cache_size: int
+    log_sql: bool
+    #: What the driver gets as it is. Per node: ``{**driver_options, **tls_for(node)}``.
+    driver_options: DriverOptions
+    passfile: PassFile = field(repr=False)
+    #: Remarks for diagnostics: nothing is wrong, but it may surprise.
+    notes: tuple[str, ...] = field(compare=False)
+    sources: Mapping[str, str] = field(compare=False, repr=False)
+
+    @property
+    def region_source(self) -> str | None:
+        """What named the region, None when the nearest node will."""
+        return None if self.region is None else self.source("region")
+
+    def source(self, option: str) -> str:
+        """Return where the value of *option* came from, ``default`` if from nowhere."""
+        return self.sources.get(option, "default")
+
+    def password_for(self, node: NodeAddress) -> Secret | None:
+        """Return the password for *node*: the one for all, else the password file's."""
+        if self.password is not None or self.user is None:
+            return self.password
+        return self.passfile.password(node, self.database or self.user, self.user)
+
+    def tls_for(self, node: NodeAddress) -> dict[str, str]:
+        """Return libpq's TLS parameters for *node*.
+
+        Off this machine the server must prove its name (``verify-full`` against the
+        system's certificates) unless sslmode says otherwise. On it TLS is off unless
+        asked for: a refused attempt costs a round trip.
+        """
+        if self.engine != "postgresql":
+            raise ConfigurationError(f"TLS for {self.engine} is not yet available")
+        given = {k: v for k, v in self.driver_options.items() if k in TLS_OPTIONS}
+        if node.stays_here:
+            return {"sslmode": "disable"} | given
+        mode = given.setdefault("sslmode", "verify-full")
+        if mode == "verify-full":
+            given.setdefault("sslrootcert", "system")
+        return given

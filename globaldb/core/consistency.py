@@ -1,0 +1,43 @@
+"""What a read may assume about the writes before it."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from globaldb.errors import ConfigurationError
+
+
+class Consistency(Enum):
+    """How fresh a read must be.
+
+    A connection may also have no consistency at all (``None``): it then refuses
+    writes while it sits in a reader region.
+    """
+
+    #: A read sees every earlier write of its own session.
+    SESSION = "session"
+    #: A read sees everything committed anywhere before it began.
+    GLOBAL = "global"
+    #: A read sees what the nearest reader has.
+    EVENTUAL = "eventual"
+
+
+#: Words for "no consistency", as Aurora PostgreSQL (OFF) and MySQL (empty) spell it.
+NO_CONSISTENCY = frozenset({"", "off", "none"})
+
+
+def parse_consistency(text: str) -> Consistency | None:
+    """Read a consistency from *text*; None for ``off``, ``none`` and nothing.
+
+    Raises `ConfigurationError` when it is none of the known words.
+    """
+    word = text.strip().lower()
+    if word in NO_CONSISTENCY:
+        return None
+    try:
+        return Consistency(word)
+    except ValueError:
+        known = ", ".join(repr(level.value) for level in Consistency)
+        raise ConfigurationError(
+            f"consistency is {text!r}; it must be one of {known} or 'off'"
+        ) from None
