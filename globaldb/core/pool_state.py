@@ -185,8 +185,7 @@ class PoolBooks(Generic[C]):
             plan.close.append(connection)
             return plan
         self.connecting -= 1
-        self._failures = 0
-        self.last_error = None
+        self._trust(now)
         lifetime = self.limits.max_lifetime * self._uniform(0.9, 1.0)
         self._shelve(
             Lease(
@@ -246,9 +245,7 @@ class PoolBooks(Generic[C]):
         """Begin a new generation: nothing opened before is lent again."""
         plan = self._plan(now)
         self._begin_generation(plan)
-        self._failures = 0
-        self._retry_at = now
-        self.last_error = None
+        self._trust(now)
         self._settle(plan)
         return plan
 
@@ -274,8 +271,7 @@ class PoolBooks(Generic[C]):
         self._waiters.clear()
         self.connecting = 0
         self.generation += 1
-        self._failures = 0
-        self._retry_at = self._now = now
+        self._trust(now)
         self._abandoned += len(leases)
         return leases
 
@@ -301,11 +297,13 @@ class PoolBooks(Generic[C]):
 
     def timeout_error(self, waited: float) -> PoolTimeoutError:
         """Say why a borrower that left after *waited* seconds got nothing."""
-        return PoolTimeoutError(
+        error = PoolTimeoutError(
             f"no connection of pool {self.name} became free within {waited:.3g} s"
             f" ({self._sizes()}{self._last_failure()}); finish transactions and close"
             f" connections sooner, or raise the pool's max_size or its wait"
         )
+        error.__cause__ = self.last_error
+        return error
 
     # Steps.
 
@@ -350,6 +348,12 @@ class PoolBooks(Generic[C]):
         for lease in self._idle:
             self._close(lease, plan)
         self._idle.clear()
+
+    def _trust(self, now: float) -> None:
+        """Forget failures: the next opening may begin at once."""
+        self._failures = 0
+        self._retry_at = now
+        self.last_error = None
 
     def _good(self, lease: Lease[C]) -> bool:
         return lease.generation == self.generation and lease.expires_at > self._now
