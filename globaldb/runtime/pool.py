@@ -208,7 +208,8 @@ class Pool(Generic[C]):
             with self._lock:
                 plan = self._books.join(waiter, began)
             self._carry_out(plan)
-            answered.wait(max(0.0, deadline - self._clock()))
+            patience = min(deadline - self._clock(), threading.TIMEOUT_MAX)
+            answered.wait(max(0.0, patience))
             with self._lock:
                 self._books.leave(waiter)
         except BaseException:
