@@ -1,3 +1,19 @@
 """Real servers in regions on one machine, with the delays of the world between them."""
 
 from __future__ import annotations
+
+from globaldb.lab.counters import ConnectionCounters, LinkCounters
+from globaldb.lab.errors import LabError, LabNotRunningError, LabSpecError
+from globaldb.lab.lab import Lab, LabNode
+from globaldb.lab.spec import LabSpec
+
+__all__ = [
+    "ConnectionCounters",
+    "Lab",
+    "LabError",
+    "LabNode",
+    "LabNotRunningError",
+    "LabSpec",
+    "LabSpecError",
+    "LinkCounters",
+]

@@ -1,0 +1,20 @@
+"""What every test gets: the lab's fixtures, and the marker of those that use them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+# The fixtures are beside this file, and `tests` is no package.
+sys.path.insert(0, str(Path(__file__).parent))
+
+pytest_plugins = ["lab_fixtures"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark a test with `lab` if any of its fixtures starts one."""
+    for item in items:
+        if {"shared_lab", "fresh_lab"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.lab)
