@@ -12,6 +12,7 @@ from globaldb.errors import ConfigurationError
 REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 HOST_NAME = re.compile(r"[^\s/@,:\[\]?#%\x00]+")
 FORM = "REGION@HOST:PORT, for example us-west-2@10.0.0.1:5432"
+SEVERAL = f"several hosts stand in one place; give each as a node= of its own: {FORM}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ def parse_node(text: str, default_port: int) -> NodeAddress:
 
 def split_place(place: str) -> tuple[str, str | None]:
     """Split *place* into host (brackets and percent signs undone) and port."""
+    if "," in place:
+        raise ConfigurationError(SEVERAL)
     if place.startswith("["):
         host, bracket, rest = place[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
@@ -88,14 +91,12 @@ def split_place(place: str) -> tuple[str, str | None]:
 
 def checked_host(host: str) -> str:
     """Return *host* if it can be one."""
-    if host.startswith("/"):
-        if "\x00" in host or "," in host:
-            raise ConfigurationError(f"{host!r} is not one socket folder")
-        return host
     if "," in host:
-        raise ConfigurationError(
-            f"{host!r} lists several hosts; give each as a node= of its own ({FORM})"
-        )
+        raise ConfigurationError(SEVERAL)
+    if host.startswith("/"):
+        if "\x00" in host:
+            raise ConfigurationError("a socket folder holds a null character")
+        return host
     if ":" in host:
         return checked_ipv6(host)
     if not HOST_NAME.fullmatch(host):
@@ -116,6 +117,11 @@ def checked_ipv6(host: str) -> str:
 
 def checked_port(text: str) -> int:
     """Return the port number in *text*."""
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= 65535):
+    if not is_port(text):
         raise ConfigurationError("a port is a whole number from 1 to 65535")
     return int(text)
+
+
+def is_port(text: str) -> bool:
+    """Whether *text* is a port number."""
+    return re.fullmatch(r"[0-9]{1,5}", text) is not None and 1 <= int(text) <= 65535

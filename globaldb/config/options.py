@@ -37,14 +37,22 @@ class Option:
 
         Raises `ConfigurationError` naming the option, what was wrong and the limits.
         """
-        if self.may_be_none and self.kind is not Kind.CONSISTENCY and says_none(raw):
-            return None
-        if self.may_be_none and raw is None:
+        if self.may_be_none and says_none(raw):
             return None
         value = read(self.kind, self.name, raw)
         if isinstance(value, int | float) and not isinstance(value, bool):
             self.check_range(value)
         return value
+
+    def left_out(self, raw: object) -> bool:
+        """Whether *raw* stands for "not given": None or an empty text.
+
+        An empty node is an error instead: a variable that was never filled in must
+        not make a cluster of one.
+        """
+        if self.may_be_none:
+            return False
+        return raw is None or (raw == "" and self.kind is not Kind.NODES)
 
     def check_range(self, value: float) -> None:
         """Raise `ConfigurationError` when *value* is outside the limits."""
@@ -117,7 +125,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "engine",
         Kind.ENGINE,
-        "postgresql or mysql; the URL's scheme says the same",
+        "The same as the URL's scheme",
         default="postgresql",
     ),
     # Who
@@ -162,7 +170,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "consistency",
         Kind.CONSISTENCY,
-        "session, global, eventual, or off: reader regions refuse writes",
+        "What a read sees; with off, a reader region refuses writes",
         default=Consistency.SESSION,
         may_be_none=True,
     ),

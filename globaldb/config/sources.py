@@ -51,7 +51,7 @@ def read_layer(pairs: Iterable[tuple[str, object]], source: str, place: str) -> 
     layer: Layer = {}
     for name, raw in pairs:
         option = find_option(name, place)
-        if raw is None and not option.may_be_none:
+        if option.left_out(raw):
             continue
         try:
             value: Any = option.read(raw)
@@ -67,7 +67,7 @@ def read_layer(pairs: Iterable[tuple[str, object]], source: str, place: str) -> 
 
 
 def keyword_layer(options: Mapping[str, object]) -> Layer:
-    """Return the keywords of a call; None means "not given" where it is no value."""
+    """Return the keywords of a call."""
     return read_layer(options.items(), "keyword", "among the keywords")
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
-from globaldb.config.address import HOST_NAME, split_place
+from globaldb.config.address import HOST_NAME, is_port, split_place
 from globaldb.config.options import BY_NAME, SECRET_NAMES, shown_name
 from globaldb.config.secret import MASK
 from globaldb.config.values import ENGINES
@@ -80,16 +80,11 @@ def take_apart(url: str) -> Pieces:
 
 def check_place(place: str) -> None:
     """Raise `ConfigurationError` unless *place* is empty or one HOST:PORT."""
-    if "," in place:
-        raise ConfigurationError(
-            "the URL lists several hosts; give each as a node of its own: "
-            "postgresql:///database?node=REGION@HOST:PORT&node=REGION@HOST:PORT"
-        )
     host, port = split_place(place)
     if host and not (host.startswith("/") or ":" in host or HOST_NAME.fullmatch(host)):
         raise ConfigurationError(f"the host in the URL is not a name; {HINT}")
-    if port is not None and not (port.isascii() and port.isdecimal()):
-        raise ConfigurationError(f"the port in the URL is not a number; {HINT}")
+    if port is not None and not is_port(port):
+        raise ConfigurationError(f"the port in the URL is not 1 to 65535; {HINT}")
 
 
 def split_query(query: str) -> list[tuple[str, str]]:
