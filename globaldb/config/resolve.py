@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -54,7 +53,7 @@ def configure(
 
     Raises `ConfigurationError` for anything unknown, contradictory or out of range.
     """
-    environ = os.environ if environ is None else environ
+    environ = dict(os.environ) if environ is None else environ
     home = home or Path(environ.get("HOME") or Path.home())
     world = Surroundings(environ, folder or Path.cwd(), home)
     found = gather(url, options, world)
@@ -87,11 +86,16 @@ class Gathered:
     layers: tuple[Layer, ...]
     #: The table of globaldb.toml that ``cluster`` names; one of the layers.
     cluster: Layer
+    #: One mapping in which the stronger layer wins.
+    merged: Layer
 
-    @property
-    def merged(self) -> Mapping[str, Given]:
-        """One mapping in which the stronger layer wins."""
-        return ChainMap(*self.layers)
+    @classmethod
+    def of(cls, *layers: Layer, cluster: Layer) -> Gathered:
+        """Put *layers* on top of each other, the first uppermost."""
+        merged: Layer = {}
+        for layer in reversed(layers):
+            merged |= layer
+        return cls(layers, cluster, merged)
 
     def value(self, name: str) -> Any:
         """Return the value of option *name*, its default when nothing gives it."""
@@ -123,16 +127,16 @@ def gather(
     call = (keyword_layer(options), url_layer(url))
     environment = environment_layer(world.environ)
     toml = toml_file(world)
-    early = Gathered((*call, environment, toml.defaults), {})
+    early = Gathered.of(*call, environment, toml.defaults, cluster={})
     name = early.value("cluster")
     cluster = {} if name is None else toml.cluster(name)
     files = (environment, cluster, toml.defaults)
-    engine = Gathered((*call, *files), cluster).engine
-    own = engine_layer(world.environ, engine)
-    name = Gathered((*call, *files, own), cluster).value("service")
+    engine = Gathered.of(*call, *files, cluster=cluster).engine
+    below = (*files, engine_layer(world.environ, engine))
+    name = Gathered.of(*call, *below, cluster=cluster).value("service")
     service = {} if name is None else service_layer(name, world)
     machine = machine_layer(world.home, engine)
-    return Gathered((*call, service, *files, own, machine), cluster)
+    return Gathered.of(*call, service, *below, machine, cluster=cluster)
 
 
 def machine_layer(home: Path, engine: str) -> Layer:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from globaldb.config import libpq
 from globaldb.config.options import BY_NAME, find_option, suggestion
@@ -17,9 +17,15 @@ if TYPE_CHECKING:
 
 PREFIX = "GLOBALDB_"
 #: Variables with the prefix that are no options.
-NOT_OPTIONS = ("GLOBALDB_CONFIG", "GLOBALDB_LAB_")
+NOT_OPTIONS = re.compile(r"GLOBALDB_(CONFIG|LAB_.*)")
 #: Where libpq looks for pg_service.conf when PGSYSCONFDIR does not say.
 SYSTEM_FOLDER = "/etc/postgresql-common"
+#: Variables of other programs and the option each supplies, the stronger first.
+VARIABLES: Final = {
+    variable: option.name
+    for option in BY_NAME.values()
+    for variable in option.variables
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +90,9 @@ def url_layer(url: str | None) -> Layer:
 def environment_layer(environ: Mapping[str, str]) -> Layer:
     """Return the GLOBALDB_* variables; an empty one counts as not set."""
     layer: Layer = {}
-    for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable.startswith(NOT_OPTIONS):
+    ours = [v for v in environ if v.startswith(PREFIX)]
+    for variable in sorted(ours):
+        if NOT_OPTIONS.fullmatch(variable):
             continue
         name = variable.removeprefix(PREFIX).lower()
         if name not in BY_NAME and name not in libpq.REFUSED:
@@ -104,12 +111,11 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
 def engine_layer(environ: Mapping[str, str], engine: str) -> Layer:
     """Return what the engine's own variables and the cloud's say (PG*, AWS_REGION)."""
     layer: Layer = {}
-    for option in BY_NAME.values():
-        for variable in option.variables:
-            foreign = variable.startswith("PG") and engine != "postgresql"
-            raw = environ.get(variable)
-            if raw and not foreign and option.name not in layer:
-                layer |= read_layer([(option.name, raw)], variable, f"in {variable}")
+    for variable, name in VARIABLES.items():
+        raw = environ.get(variable)
+        foreign = variable.startswith("PG") and engine != "postgresql"
+        if raw and not foreign and name not in layer:
+            layer |= read_layer([(name, raw)], variable, f"in {variable}")
     return layer
 
 
@@ -244,6 +250,8 @@ def toml_path(world: Surroundings) -> Path | None:
 
 def toml_document(path: Path) -> dict[str, object]:
     """Return the parsed file; `ConfigurationError` says where it is broken."""
+    import tomllib  # here, because most processes have no such file
+
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
