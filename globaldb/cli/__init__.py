@@ -1,3 +1,78 @@
-"""The command line: `globaldb lab`, `globaldb demo` and what diagnoses a cluster."""
+"""The command line: `globaldb lab`, `globaldb demo` and what diagnoses a cluster.
+
+A command is a module with `add_arguments(parser)` and `run(args) -> int`; it is
+imported when it is asked for. Exit codes: 0 well, 1 degraded or failed, 2 wrong usage,
+3 unreachable.
+"""
 
 from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import sys
+from typing import TYPE_CHECKING, Final
+
+from globaldb.errors import ConfigurationError, Error, NoNodeAvailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+OK: Final = 0
+DEGRADED: Final = 1
+USAGE: Final = 2
+UNREACHABLE: Final = 3
+_INTERRUPTED: Final = 130
+
+#: Each command: its module, and what it is for.
+COMMANDS: Final = {
+    "lab": ("globaldb.cli.lab", "run a database over regions on this machine"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = _parse(words)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else USAGE
+    try:
+        return int(args.run(args))
+    except Error as failure:
+        complain(failure, as_json=getattr(args, "json", False))
+        return exit_code(failure)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def exit_code(failure: Error) -> int:
+    """Return the code that tells a program what kind of *failure* it was."""
+    if isinstance(failure, ConfigurationError):
+        return USAGE
+    if isinstance(failure, NoNodeAvailableError):
+        return UNREACHABLE
+    return DEGRADED
+
+
+def complain(failure: Error, *, as_json: bool) -> None:
+    """Say on standard error what went wrong; to a program also on standard output."""
+    if as_json:
+        print(json.dumps({"error": str(failure), "type": type(failure).__name__}))
+    print(f"globaldb: {failure}", file=sys.stderr)
+
+
+def _parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse *words*, importing only the module of the command among them."""
+    parser = argparse.ArgumentParser(
+        prog="globaldb", description="Databases over regions."
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    chosen = next((word for word in words if not word.startswith("-")), None)
+    for name, (module, purpose) in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose)
+        if name == chosen:
+            found = importlib.import_module(module)
+            found.add_arguments(command)
+            command.set_defaults(run=found.run)
+    return parser.parse_args(words)

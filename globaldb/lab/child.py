@@ -90,7 +90,7 @@ def start(
     """Start *command* in a session of its own; it does not outlive this thread."""
     return subprocess.Popen(
         [str(part) for part in command],
-        preexec_fn=becoming(identity, death),
+        preexec_fn=becoming(identity, death),  # noqa: PLW1509 - our callers have one thread
         start_new_session=True,
         **options,
     )

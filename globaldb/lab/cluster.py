@@ -139,10 +139,10 @@ class Cluster:
         """Return the readers that stream and have received the WAL up to *lsn*."""
         query = (
             "SELECT array_agg(application_name::text) FROM pg_stat_replication "
-            f"WHERE state = 'streaming' AND flush_lsn >= '{lsn}'"
+            "WHERE state = 'streaming' AND flush_lsn >= %s::pg_lsn"
         )
         try:
-            return set(self.writer.ask(query) or ())
+            return set(self.writer.ask(query, lsn) or ())
         except psycopg.OperationalError:
             return set()
 

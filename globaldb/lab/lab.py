@@ -44,7 +44,12 @@ class Lab:
     one goes on.
     """
 
-    def __init__(self, folder: Path, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        facts: Mapping[str, Any],
+        supervisor: subprocess.Popen[bytes] | None = None,
+    ) -> None:
         self.name: str = facts["name"]
         self.spec = LabSpec.from_json(facts["spec"])
         self.nodes: tuple[LabNode, ...] = tuple(
@@ -54,7 +59,7 @@ class Lab:
         self._folder = folder
         self._clients: Mapping[str, list[list[Any]]] = facts["clients"]
         self._passwords: Mapping[str, str] = facts["passwords"]
-        self._supervisor: subprocess.Popen[bytes] | None = None
+        self._supervisor = supervisor
 
     @classmethod
     def start(
@@ -89,9 +94,11 @@ class Lab:
             process.terminate()
             process.wait(_END_LIMIT)
             raise
-        lab = cls._open(home / name)
-        lab._supervisor = process
-        return lab
+        if background:
+            # It has left a child that is nobody's, and ended.
+            process.wait(_END_LIMIT)
+            return cls._open(home / name)
+        return cls._open(home / name, process)
 
     @classmethod
     def attach(cls, name: str | None = None) -> Self:
@@ -110,12 +117,14 @@ class Lab:
         return cls._open(home / name)
 
     @classmethod
-    def _open(cls, folder: Path) -> Self:
+    def _open(
+        cls, folder: Path, supervisor: subprocess.Popen[bytes] | None = None
+    ) -> Self:
         try:
             facts = json.loads((folder / state.FACTS).read_text())
         except FileNotFoundError:
-            raise LabNotRunningError(f"the lab {folder.name!r} is not up yet") from None
-        return cls(folder, facts)
+            raise LabNotRunningError(f"lab {folder.name!r} is not up yet") from None
+        return cls(folder, facts, supervisor)
 
     def url(self, region: str) -> str:
         """Return the cluster's globaldb URL as a client in *region* sees it."""

@@ -84,7 +84,7 @@ class Link:
             return
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setblocking(False)
+        listener.settimeout(0)
         listener.bind(self._listen)
         listener.listen(1024)
         self._listener = listener
@@ -280,7 +280,7 @@ class Connection:
 
 
 def _tune(sock: socket.socket) -> None:
-    sock.setblocking(False)
+    sock.settimeout(0)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 

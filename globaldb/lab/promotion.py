@@ -11,7 +11,7 @@ from globaldb.lab.errors import LabError
 from globaldb.lab.server import SUPERUSER, Server
 from globaldb.lab.waiting import wait_until
 
-_PROMOTE_LIMIT: Final = 30.0
+_PROMOTE_LIMIT: Final = 30
 
 
 class Routes(Protocol):
@@ -106,16 +106,15 @@ def _stop_holding_back(target: Server) -> None:
 
 def _wait_replayed(target: Server, end: str) -> None:
     # The record at the checkpoint's own location must be in: strictly greater.
-    query = f"SELECT pg_last_wal_replay_lsn() > '{end}'"
     wait_until(
-        lambda: bool(target.ask(query)),
+        lambda: bool(target.ask("SELECT pg_last_wal_replay_lsn() > %s::pg_lsn", end)),
         limit=FOLLOW_LIMIT,
         what=f"{target.name} did not replay {end}; the switchover was given up",
     )
 
 
 def _promote(cluster: Cluster, routes: Routes, target: Server) -> None:
-    if not target.ask(f"SELECT pg_promote(true, {_PROMOTE_LIMIT:.0f})"):
+    if not target.ask("SELECT pg_promote(true, %s)", _PROMOTE_LIMIT):
         raise LabError(f"{target.name} was not promoted: {target.log_tail()}")
     cluster.writer = target
     routes.lead_to(target)

@@ -152,17 +152,17 @@ class Server:
             return False
         return True
 
-    def ask(self, query: str, *, database: str = SUPERUSER) -> Any:
+    def ask(self, query: str, *parameters: object) -> Any:
         """Return the first column of the first row, asked as superuser, locally."""
         with psycopg.connect(
             host=str(self.folder),
             port=self.port,
             user=SUPERUSER,
-            dbname=database,
+            dbname=SUPERUSER,
             autocommit=True,
             connect_timeout=5,
         ) as connection:
-            cursor = connection.execute(query.encode())
+            cursor = connection.execute(query.encode(), parameters or None)
             row = cursor.fetchone() if cursor.description else None
             return row[0] if row else None
 

@@ -44,6 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("name")
     parser.add_argument("--owner", type=int)
     options = parser.parse_args(arguments)
+    if options.owner is None and os.fork():
+        os._exit(0)
     _end_on_signals()
     spec = LabSpec.from_json(json.loads(sys.stdin.readline()))
     try:
@@ -54,7 +56,8 @@ def main(arguments: list[str] | None = None) -> int:
             _leave_output()
             _serve(operations, control, owner)
     except (Error, OSError) as failure:
-        _say(wrap_error(failure))
+        with contextlib.suppress(OSError):
+            _say(wrap_error(failure))
         return 1
     return 0
 
