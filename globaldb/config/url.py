@@ -122,17 +122,21 @@ def decode(text: str) -> str:
             f"a % in the URL is not followed by two hexadecimal digits; {HINT}"
         )
     try:
-        return unquote(text, errors="strict")
+        plain = unquote(text, errors="strict")
     except UnicodeDecodeError:
         raise ConfigurationError(
             "a percent-encoded part of the URL is not UTF-8"
         ) from None
+    if "\x00" in plain:
+        raise ConfigurationError("the URL holds a null character")
+    return plain
 
 
 def redact(url: str) -> str:
     """Return *url* fit for a log: secrets masked, and all of it when it is broken."""
     try:
         pieces = take_apart(url)
+        parse_url(url)
     except ConfigurationError:
         scheme, mark, _ = url.partition("://")
         known = mark and scheme.lower() in ENGINES

@@ -185,6 +185,20 @@ def test_a_value_that_cannot_be_is_refused_with_its_limits_and_place(
 
 
 @pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        (option, value)
+        for option in OPTIONS
+        for value in (option.minimum, option.maximum, option.default)
+        if value is not None
+    ],
+    ids=lambda part: getattr(part, "name", str(part)),
+)
+def test_limits_and_defaults_are_allowed_values(option, value):
+    assert option.read(value) == value
+
+
+@pytest.mark.parametrize(
     "name", ["timeout", "max_staleness", "prepare_threshold", "consistency"]
 )
 @pytest.mark.parametrize("raw", [None, "none", "off"])
