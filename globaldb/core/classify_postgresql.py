@@ -1,13 +1,238 @@
-"""Text to verdict, for PostgreSQL."""
+"""Text to verdict, for PostgreSQL.
+
+Whatever is not understood is a write: a read on the writer costs time, a write on a
+reader breaks a promise.
+"""
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Final
+
+from globaldb.core.commands_postgresql import CARRIERS
+from globaldb.core.lexer import Token, single, tokenize
+from globaldb.core.queries_postgresql import SEVERITY, Finding, Known, Query
+from globaldb.core.settings_postgresql import reset, set_config, set_statement, show
+from globaldb.core.skim_postgresql import plain_read
 from globaldb.core.statement import Statement, Verdict
+from globaldb.core.token_reader import TokenReader
+from globaldb.core.transactions_postgresql import (
+    begin,
+    commit,
+    release,
+    rollback,
+    savepoint,
+)
+from globaldb.core.utilities_postgresql import UTILITIES, utility
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Longer texts that are no plain read are not taken apart: they are writes.
+LONGEST: Final = 1 << 20
+
+_HEAD: Final = re.compile(r"[ \t\n\r\f\v(]*+([A-Za-z]++)(?![\w$])")
+_QUERIES: Final = {
+    "select": "select",
+    "with": "select",
+    "values": "values",
+    "table": "table",
+}
+_DML: Final = frozenset(("insert", "update", "delete", "merge"))
+# A write that holds one of these may also change what only its connection knows.
+_HINTS: Final = (
+    "advisory",
+    "set_config",
+    "setseed",
+    "dblink",
+    "_backup",
+    "replication_origin_session",
+    "pg_temp",
+)
+_PLAIN_READS: Final = {
+    word: Statement(Verdict.READ, reason, word.upper())
+    for word, reason in _QUERIES.items()
+}
+_PLAIN_WRITES: Final = {
+    word: Statement(Verdict.WRITE, "write_statement", word.upper()) for word in _DML
+}
+_EMPTY: Final = Statement(Verdict.READ, "empty", "")
+_CONTROL: Final[dict[str, Callable[[TokenReader], Statement | None]]] = {
+    "begin": begin,
+    "start": begin,
+    "commit": commit,
+    "end": commit,
+    "rollback": rollback,
+    "abort": rollback,
+    "savepoint": savepoint,
+    "release": release,
+    "set": set_statement,
+    "reset": reset,
+    "show": show,
+}
 
 
-def classify(sql: str | bytes) -> Statement:
-    """Return what *sql* means; whatever is not understood is a write."""
-    text = sql.decode("utf-8", "replace") if isinstance(sql, bytes) else sql
-    words = text.split(None, 1)
-    command = words[0].upper() if words else ""
-    return Statement(Verdict.WRITE, "unknown_statement", command, alone=True)
+def classify(sql: str | bytes, known: Known | None = None) -> Statement:
+    """Return what *sql* means; whatever is not understood is a write.
+
+    *known* tells the verdict of a function that is not PostgreSQL's own, by the name
+    as it was called; ``None`` from it, or without it, means a write.
+    """
+    text = sql if isinstance(sql, str) else _decode(sql)
+    head = _HEAD.match(text)
+    word = "" if head is None else head[1].lower()
+    if word in _QUERIES and plain_read(text):
+        return _PLAIN_READS[word]
+    if word in _DML and not _hinted(text) and single(text):
+        return _PLAIN_WRITES[word]
+    if len(text) > LONGEST:
+        return _too_long(text, word.upper())
+    return _exact(text, word.upper(), known)
+
+
+def _decode(sql: bytes) -> str:
+    try:
+        return sql.decode()
+    except UnicodeDecodeError:
+        return sql.decode("latin-1")
+
+
+def _hinted(text: str) -> bool:
+    lowered = text.lower()
+    return any(hint in lowered for hint in _HINTS)
+
+
+def _too_long(text: str, command: str) -> Statement:
+    multiple = not single(text)
+    lowered = text.lower()
+    keeps = multiple or _hinted(text) or "temp" in lowered or "listen" in lowered
+    verdict = Verdict.PIN if keeps else Verdict.WRITE
+    return Statement(verdict, "too_long", command, multiple=multiple, alone=True)
+
+
+def _exact(text: str, command: str, known: Known | None) -> Statement:
+    """Classify token by token."""
+    tokens = tokenize(text)
+    if tokens and tokens[-1].kind == "bad":
+        return _refused("unparsable", command, text)
+    if "\\'" in text and any(
+        token.kind == "string" and token.text[0] not in "eE$" and "\\'" in token.text
+        for token in tokens
+    ):
+        # With standard_conforming_strings off the string would go on behind it.
+        return _refused("backslash_before_quote", command, text)
+    pieces = _pieces(tokens)
+    if not pieces:
+        return _EMPTY
+    if len(pieces) == 1:
+        return _statement(text, pieces[0], known)
+    if _atomic_body(pieces):
+        return Statement(
+            Verdict.WRITE, "definition", "CREATE", multiple=True, alone=True
+        )
+    return _script([_statement(text, piece, known) for piece in pieces])
+
+
+def _refused(reason: str, command: str, text: str) -> Statement:
+    verdict = Verdict.PIN if _hinted(text) else Verdict.WRITE
+    return Statement(verdict, reason, command, multiple=";" in text, alone=True)
+
+
+def _pieces(tokens: Sequence[Token]) -> list[Sequence[Token]]:
+    """Cut at the semicolons outside parentheses; leave out what is empty."""
+    pieces: list[Sequence[Token]] = []
+    depth = start = 0
+    for index, (kind, sign, _, _) in enumerate(tokens):
+        if kind != "op":
+            continue
+        if sign == "(":
+            depth += 1
+        elif sign == ")":
+            depth -= 1
+        elif sign == ";" and depth <= 0:
+            if index > start:
+                pieces.append(tokens[start:index])
+            start = index + 1
+            depth = 0
+    if start < len(tokens):
+        pieces.append(tokens[start:])
+    return pieces
+
+
+def _atomic_body(pieces: Sequence[Sequence[Token]]) -> bool:
+    """Return whether the first piece is a routine whose body goes on in the others."""
+    words = [token.text for token in pieces[0]]
+    return words[0] == "create" and any(
+        pair == ("begin", "atomic") for pair in zip(words, words[1:], strict=False)
+    )
+
+
+def _script(parts: Sequence[Statement]) -> Statement:
+    """Join the verdicts of several statements that travel as one text."""
+    graver = max(parts, key=_gravity)
+    verdict = graver.verdict
+    reason = graver.reason
+    if verdict is Verdict.TRANSACTION and graver.action is None:
+        verdict = Verdict.WRITE
+    elif verdict in (Verdict.SESSION, Verdict.TRANSACTION):
+        verdict, reason = Verdict.PIN, f"script_{reason}"
+    alone = any(part.alone for part in parts)
+    return Statement(verdict, reason, parts[0].command, multiple=True, alone=alone)
+
+
+def _gravity(part: Statement) -> int:
+    return SEVERITY[part.verdict]
+
+
+def _statement(text: str, tokens: Sequence[Token], known: Known | None) -> Statement:
+    """Classify one statement."""
+    first = next((token for token in tokens if token.text != "("), tokens[0])
+    word = first.text if first.kind == "name" else ""
+    reader = TokenReader(text, tokens)
+
+    def body(part: Sequence[Token]) -> Finding:
+        return _body(part, known)
+
+    found: Statement | None = None
+    if word in _QUERIES or word in _DML:
+        found = (set_config(reader) if word == "select" else None) or Statement(
+            *body(tokens), word.upper()
+        )
+    elif word in _CONTROL:
+        found = _CONTROL[word](reader)
+    elif word in CARRIERS:
+        found = CARRIERS[word](reader, body)
+    elif word in UTILITIES:
+        found = utility(word, tokens, body)
+    return found or Statement(
+        Verdict.WRITE, "unknown_statement", word.upper(), alone=True
+    )
+
+
+def _body(tokens: Sequence[Token], known: Known | None) -> Finding:
+    """Judge a query or a data change, alone or inside another command."""
+    word = next((token.text for token in tokens if token.text != "("), "")
+    found = Query(tokens, known, _inside_literal).judge()
+    if word in _DML:
+        reason = found.reason if found.verdict is Verdict.PIN else "write_statement"
+        return Finding(
+            Verdict.PIN if found.verdict is Verdict.PIN else Verdict.WRITE, reason
+        )
+    if found.verdict is not Verdict.READ:
+        return found
+    if word in _QUERIES:
+        return Finding(Verdict.READ, _QUERIES[word])
+    return Finding(Verdict.WRITE, "unknown_statement")
+
+
+def _inside_literal(text: str) -> Finding:
+    """Judge a query given as text, one level deep."""
+    pieces = _pieces(tokenize(text))
+    if len(pieces) != 1:
+        return Finding(Verdict.WRITE, "opaque_query")
+    tokens = pieces[0]
+    word = tokens[0].text
+    found = Query(tokens, None, None).judge()
+    if word in _DML and found.verdict is not Verdict.PIN:
+        return Finding(Verdict.WRITE, "write_statement")
+    return found

@@ -1,0 +1,165 @@
+"""SQL text to tokens, for PostgreSQL's lexical rules.
+
+Strings end where the server ends them with ``standard_conforming_strings`` on.
+Comments are dropped. Every pattern is possessive and every jump goes forward, so the
+time is linear in the text however hostile it is, and nothing recurses.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+# Every character beyond ASCII, a no-break space too, is part of a name to the server.
+_START: Final = r"A-Za-z_\x80-\U0010ffff"
+_PART: Final = r"A-Za-z0-9_$\x80-\U0010ffff"
+_TAG: Final = rf"(?:[{_START}][A-Za-z0-9_\x80-\U0010ffff]*+)?+"
+_PLAIN: Final = r"'[^']*+(?:''[^']*+)*+'"
+_ESCAPED: Final = r"'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+'"
+_IDENTIFIER: Final = r'"[^"]*+(?:""[^"]*+)*+"'
+# A line break between two strings joins them, and backslashes stay special behind it.
+_JOIN: Final = r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*+[\n\r])*+"
+_FLAT_COMMENT: Final = r"/\*[^*/]*+(?:(?:\*(?!/)|/(?!\*))[^*/]*+)*+\*/"
+
+_TOKEN: Final = re.compile(
+    rf"""
+    (?:[ \t\n\r\f\v]++|--[^\n\r]*+|{_FLAT_COMMENT})*+
+    (?:
+      (?P<name>(?![eEbBxXnN]'|[uU]&['"])[{_START}][{_PART}]*+)
+    | (?P<string>[eE]{_ESCAPED}(?:{_JOIN}{_ESCAPED})*+|(?:[bBxXnN]|[uU]&)?+{_PLAIN})
+    | (?P<quoted>(?:[uU]&)?+{_IDENTIFIER})
+    | (?P<number>0[xX][0-9a-fA-F_]++
+        |(?:[0-9][0-9_]*+(?:\.[0-9_]*+)?+|\.[0-9][0-9_]*+)(?:[eE][+-]?+[0-9][0-9_]*+)?+)
+    | (?P<param>\$[0-9]++|%\([A-Za-z0-9_]++\)[sbt]|%[sbt](?![{_PART}]))
+    | (?P<dollar>\${_TAG}\$)
+    | (?P<nested>/\*)
+    | (?P<bad>['"\0]|%[sbt])
+    | (?P<op>::|%%|.)
+    | (?P<end>\Z)
+    )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+# A whole statement up to its semicolon, in one step of the regex engine. It stops at a
+# nested comment and at anything unterminated.
+_STATEMENT: Final = re.compile(
+    rf"""
+    (?: [^;'"$/-]++
+      | (?<=[eE])(?<![{_PART}][eE]){_ESCAPED}(?:{_JOIN}{_ESCAPED})*+
+      | {_PLAIN}
+      | {_IDENTIFIER}
+      | (?<![{_PART}])\$(?P<tag>{_TAG})\$.*?\$(?P=tag)\$
+      | --[^\n\r]*+
+      | {_FLAT_COMMENT}
+      | -(?!-) | /(?!\*)
+      | \$(?!{_TAG}\$) | (?<=[{_PART}])\$
+    )*+
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_REST: Final = re.compile(
+    rf"(?:[ \t\n\r\f\v;]++|--[^\n\r]*+|{_FLAT_COMMENT})*+", re.DOTALL
+)
+_NESTING: Final = re.compile(r"/\*|\*/")
+
+
+class Token(NamedTuple):
+    """One token. *kind* is name, quoted, string, number, param, op or bad.
+
+    A name is folded to lower case, a quoted identifier is without its quotes, the rest
+    is as written. ``bad`` ends the text: something was not terminated.
+    """
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def fold(name: str) -> str:
+    """Return *name* in lower case as the server does it: ASCII letters only."""
+    if name.isascii():
+        return name.lower()
+    return (
+        name.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+    )
+
+
+def tokenize(text: str) -> list[Token]:
+    """Return the tokens of *text*; a ``bad`` one is always the last."""
+    found: list[Token] = []
+    match = _TOKEN.match
+    position = 0
+    while (token := match(text, position)) is not None:
+        kind = token.lastgroup or ""
+        position = token.end()
+        if kind == "name":
+            found.append(Token(kind, fold(token[kind]), token.start(kind), position))
+        elif kind == "end":
+            break
+        elif kind == "nested":
+            position = _comment_end(text, position)
+        else:
+            start = token.start(kind)
+            if kind == "dollar":
+                kind, position = _dollar_end(text, start, position)
+            found.append(_token(kind, text[start:position], start, position))
+        if position < 0 or kind == "bad":
+            found.append(Token("bad", "", len(text), len(text)))
+            break
+    return found
+
+
+def _token(kind: str, written: str, start: int, end: int) -> Token:
+    if kind == "quoted" and written[0] == '"':
+        return Token(kind, written[1:-1].replace('""', '"'), start, end)
+    return Token(kind, written, start, end)
+
+
+def _comment_end(text: str, position: int) -> int:
+    """Return the end of the comment entered before *position*, or -1."""
+    depth = 1
+    for mark in _NESTING.finditer(text, position):
+        depth += 1 if mark[0] == "/*" else -1
+        if depth == 0:
+            return mark.end()
+    return -1
+
+
+def _dollar_end(text: str, start: int, position: int) -> tuple[str, int]:
+    delimiter = text[start:position]
+    end = text.find(delimiter, position)
+    return ("bad", len(text)) if end < 0 else ("string", end + len(delimiter))
+
+
+def single(text: str) -> bool | None:
+    """Return whether *text* holds at most one statement; ``None`` if it is unclear.
+
+    Much faster than tokens, for statements with megabytes of values. A semicolon
+    inside parentheses or a function's body counts as an end.
+    """
+    first = _STATEMENT.match(text)
+    if first is None:
+        return None
+    rest = _REST.match(text, first.end())
+    if rest is None:
+        return None
+    if rest.end() == len(text):
+        return True
+    return False if text[first.end()] == ";" else None
+
+
+def literal(token: Token) -> str | None:
+    """Return the value of a plain string or a dollar-quoted one, else ``None``."""
+    if token.kind != "string":
+        return None
+    written = token.text
+    if written[0] == "'":
+        return written[1:-1].replace("''", "'")
+    if written[0] == "$":
+        size = written.index("$", 1) + 1
+        return written[size:-size]
+    if written[0] in "eE" and "\\" not in written and "\n" not in written:
+        return written[2:-1].replace("''", "'")
+    return None

@@ -1,0 +1,103 @@
+"""PostgreSQL commands that define, maintain and administer: all of them write."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from globaldb.core.statement import Statement, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from globaldb.core.lexer import Token
+    from globaldb.core.queries_postgresql import Finding
+
+_REASONS: Final = {
+    "definition": "create alter drop comment grant revoke security import refresh "
+    "reassign",
+    "write_statement": "truncate",
+    "maintenance": "vacuum analyze analyse cluster reindex checkpoint repack",
+    "opaque_body": "do call",
+    "notify": "notify",
+    "lock_table": "lock",
+}
+
+#: The reason of each command, by its first word.
+UTILITIES: Final = {
+    word: reason for reason, words in _REASONS.items() for word in words.split()
+}
+
+# What may be created, changed or dropped together with other commands. Everything
+# else (databases, tablespaces, subscriptions, ALTER SYSTEM) is better alone.
+_TRANSACTIONAL: Final = frozenset(
+    (
+        "aggregate",
+        "domain",
+        "extension",
+        "function",
+        "global",
+        "index",
+        "local",
+        "materialized",
+        "or",
+        "policy",
+        "procedure",
+        "role",
+        "rule",
+        "schema",
+        "sequence",
+        "table",
+        "temp",
+        "temporary",
+        "trigger",
+        "unique",
+        "unlogged",
+        "user",
+        "view",
+    )
+)
+_TOGETHER: Final = frozenset(
+    ("comment", "grant", "revoke", "truncate", "notify", "lock", "refresh")
+)
+_DEFINE: Final = frozenset(("create", "alter", "drop"))
+_TEMPORARY: Final = frozenset(("temp", "temporary"))
+# A body is text to us; these words in it may change what only the connection knows.
+_STATEFUL: Final = ("advisory", "set_config", "setseed", "dblink", "temp", "listen")
+
+
+def utility(
+    word: str, tokens: Sequence[Token], judge: Callable[[Sequence[Token]], Finding]
+) -> Statement:
+    """Classify a command of this module by its first *word*."""
+    command = word.upper()
+    alone = _travels_alone(word, tokens)
+    if word == "lock":
+        return Statement(Verdict.TRANSACTION, "lock_table", command)
+    if word == "alter" and tokens[1:2] and tokens[1].text == "system":
+        return Statement(Verdict.WRITE, "administration", command, alone=True)
+    if word == "create" and not _TEMPORARY.isdisjoint(t.text for t in tokens[1:5]):
+        return Statement(Verdict.PIN, "temporary_object", command, alone=alone)
+    if any(token.text == "pg_temp" for token in tokens):
+        return Statement(Verdict.PIN, "temporary_object", command, alone=alone)
+    reason = UTILITIES[word]
+    verdict = Verdict.WRITE
+    if word in ("do", "call") and _stateful(tokens):
+        verdict = Verdict.PIN
+    elif word in _DEFINE or word == "call":
+        found = judge(tokens)
+        if found.verdict is Verdict.PIN and found.reason != "temporary_object":
+            verdict, reason = found
+    return Statement(verdict, reason, command, alone=alone)
+
+
+def _travels_alone(word: str, tokens: Sequence[Token]) -> bool:
+    if any(token.text == "concurrently" for token in tokens):
+        return True
+    if word in _DEFINE:
+        return len(tokens) < 2 or tokens[1].text not in _TRANSACTIONAL
+    return word not in _TOGETHER
+
+
+def _stateful(tokens: Sequence[Token]) -> bool:
+    bodies = " ".join(token.text for token in tokens if token.kind == "string").lower()
+    return any(word in bodies for word in _STATEFUL)
