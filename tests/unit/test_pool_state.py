@@ -158,6 +158,14 @@ def test_a_connection_to_be_cleaned_is_lent_after_the_cleaning():
     assert waiter.lease is lease
 
 
+def test_nothing_is_opened_for_who_can_have_a_connection_being_cleaned():
+    desk = Desk(max_size=2)
+    (lease,) = desk.borrow_new()
+    desk.release(lease, Outcome.CLEAN)
+    assert desk.join()[1].opens == 0
+    assert desk.join()[1].opens == 1
+
+
 def test_a_connection_that_cannot_be_cleaned_is_closed_and_replaced():
     desk = Desk(max_size=1)
     (lease,) = desk.borrow_new()
@@ -181,6 +189,26 @@ def test_an_unused_connection_is_closed_after_max_idle_but_the_minimum_stays():
     desk.now += 1000.0
     assert desk.books.tick(desk.now).close == []
     assert desk.books.take() is late
+
+
+def test_of_many_unused_connections_the_minimum_is_left():
+    desk = Desk(min_size=1, max_idle=60.0)
+    for lease in desk.borrow_new(3):
+        desk.books.put(lease)
+    desk.now += 60.0
+    assert desk.books.tick(desk.now) == Plan(close=["a", "b"])
+
+
+def test_being_unused_begins_with_the_return():
+    desk = Desk(max_idle=60.0)
+    (lease,) = desk.borrow_new()
+    desk.now += 50.0
+    desk.books.tick(desk.now)
+    desk.books.put(lease)
+    desk.now += 50.0
+    assert desk.books.tick(desk.now) == Plan()
+    desk.now += 10.0
+    assert desk.books.tick(desk.now) == Plan(close=["a"])
 
 
 def test_an_old_connection_is_replaced_to_keep_the_minimum():
@@ -256,6 +284,14 @@ def test_waiters_survive_a_drain_and_get_only_what_was_opened_after_it():
     assert waiter.lease is not None
     assert waiter.lease.connection == "a"
     assert desk.books.stats().created == 2
+
+
+def test_a_drain_ends_the_pause_after_a_failure():
+    desk = Desk(backoff=10.0, max_backoff=10.0)
+    desk.join()
+    desk.fail()
+    desk.books.drain(desk.now)
+    assert [desk.join()[1].opens for _ in range(3)] == [1, 1, 1]
 
 
 def test_an_opening_begun_before_a_drain_may_fail_without_consequence():
