@@ -7,6 +7,7 @@ reader breaks a promise.
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.commands_postgresql import CARRIERS
@@ -162,9 +163,7 @@ def _pieces(tokens: Sequence[Token]) -> list[Sequence[Token]]:
 def _atomic_body(pieces: Sequence[Sequence[Token]]) -> bool:
     """Return whether the first piece is a routine whose body goes on in the others."""
     words = [token.text for token in pieces[0]]
-    return words[0] == "create" and any(
-        pair == ("begin", "atomic") for pair in zip(words, words[1:], strict=False)
-    )
+    return words[0] == "create" and ("begin", "atomic") in pairwise(words)
 
 
 def _script(parts: Sequence[Statement]) -> Statement:

@@ -1,5 +1,6 @@
-"""PostgreSQL commands that name or carry other things: cursors, prepared statements,
-channels, libraries, COPY and EXPLAIN.
+"""PostgreSQL commands that carry or name something that the session must know.
+
+Cursors, prepared statements, channels, libraries, COPY and EXPLAIN.
 """
 
 from __future__ import annotations

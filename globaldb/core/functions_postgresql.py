@@ -292,7 +292,7 @@ _SPECIAL: Final = (
         Verdict.SAME_CONNECTION,
         "session_state",
         """
-        current_setting cursor_to_xml cursor_to_xmlschema pg_cursor
+        cursor_to_xml cursor_to_xmlschema pg_cursor
         pg_is_other_temp_schema pg_listening_channels pg_my_temp_schema
         pg_prepared_statement pg_show_all_settings
         """,
@@ -393,7 +393,7 @@ SPECIAL: Final[dict[str, tuple[Verdict, str]]] = {
     for name in listed.split()
 }
 
-#: Functions that run the query given to them as text (checked as a statement itself).
+#: Functions that run the query given to them as text: their argument is judged.
 RUN_QUERIES: Final = frozenset(
     ("query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "ts_stat")
 )

@@ -8,6 +8,7 @@ time is linear in the text however hostile it is, and nothing recurses.
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Final, NamedTuple
 
 # Every character beyond ASCII, a no-break space too, is part of a name to the server.
@@ -77,8 +78,15 @@ class Token(NamedTuple):
     end: int
 
 
+_JUMPS: Final = frozenset(("end", "nested", "dollar", "bad"))
+_make: Final = partial(tuple.__new__, Token)
+
+
 def fold(name: str) -> str:
-    """Return *name* in lower case as the server does it: ASCII letters only."""
+    """Return *name* in lower case as the server does it: ASCII letters only.
+
+    The length stays the same.
+    """
     if name.isascii():
         return name.lower()
     return (
@@ -89,32 +97,39 @@ def fold(name: str) -> str:
 def tokenize(text: str) -> list[Token]:
     """Return the tokens of *text*; a ``bad`` one is always the last."""
     found: list[Token] = []
-    match = _TOKEN.match
+    folded = fold(text)
     position = 0
-    while (token := match(text, position)) is not None:
-        kind = token.lastgroup or ""
-        position = token.end()
-        if kind == "name":
-            found.append(Token(kind, fold(token[kind]), token.start(kind), position))
-        elif kind == "end":
-            break
-        elif kind == "nested":
-            position = _comment_end(text, position)
+    while position >= 0:
+        for match in _TOKEN.finditer(text, position):
+            kind = match.lastgroup or ""
+            start, end = match.span(kind)
+            if kind in _JUMPS:
+                position = _jump(text, kind, start, end, found)
+                break
+            written = folded[start:end] if kind == "name" else text[start:end]
+            if kind == "quoted" and written[0] == '"':
+                written = written[1:-1].replace('""', '"')
+            found.append(_make((kind, written, start, end)))
         else:
-            start = token.start(kind)
-            if kind == "dollar":
-                kind, position = _dollar_end(text, start, position)
-            found.append(_token(kind, text[start:position], start, position))
-        if position < 0 or kind == "bad":
-            found.append(Token("bad", "", len(text), len(text)))
             break
     return found
 
 
-def _token(kind: str, written: str, start: int, end: int) -> Token:
-    if kind == "quoted" and written[0] == '"':
-        return Token(kind, written[1:-1].replace('""', '"'), start, end)
-    return Token(kind, written, start, end)
+def _jump(text: str, kind: str, start: int, end: int, found: list[Token]) -> int:
+    """Go over what no pattern can; return where to go on, or -1 at the end."""
+    if kind == "end":
+        return -1
+    if kind == "nested":
+        position = _comment_end(text, end)
+    else:
+        delimiter = text[start:end]
+        closing = text.find(delimiter, end) if kind == "dollar" else -1
+        position = -1 if closing < 0 else closing + len(delimiter)
+        if position > 0:
+            found.append(_make(("string", text[start:position], start, position)))
+    if position < 0:
+        found.append(Token("bad", "", len(text), len(text)))
+    return position
 
 
 def _comment_end(text: str, position: int) -> int:
@@ -125,12 +140,6 @@ def _comment_end(text: str, position: int) -> int:
         if depth == 0:
             return mark.end()
     return -1
-
-
-def _dollar_end(text: str, start: int, position: int) -> tuple[str, int]:
-    delimiter = text[start:position]
-    end = text.find(delimiter, position)
-    return ("bad", len(text)) if end < 0 else ("string", end + len(delimiter))
 
 
 def single(text: str) -> bool | None:

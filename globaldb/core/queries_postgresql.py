@@ -13,6 +13,7 @@ from globaldb.core.words_postgresql import (
     NODE_SETTINGS,
     NODE_VIEWS,
     OTHER_KEYWORDS,
+    names,
 )
 
 if TYPE_CHECKING:
@@ -44,14 +45,12 @@ SEVERITY: Final = {
 _READ: Final = Finding(Verdict.READ, "select")
 _UNKNOWN: Final = Finding(Verdict.WRITE, "unknown_function")
 _DML: Final = frozenset(("insert", "update", "delete", "merge"))
-_STRENGTHS: Final = {"update": None, "share": None, "no": "key", "key": "share"}
+_WATCHED: Final = _DML | frozenset(("for", "into", "last_value"))
 _TEMPORARY: Final = frozenset(("temp", "temporary", "pg_temp"))
 _QUERY_START: Final = frozenset(("select", "with", "table", "values"))
 # Behind these tokens a statement cannot begin, so a command's word there is a name.
-_INSIDE_EXPRESSION: Final = frozenset(
-    ("as", ".", ",", "=", "<", ">", "+", "-", "*", "/", "|", "select", "distinct")
-) | frozenset(
-    ("where", "and", "or", "not", "on", "by", "having", "when", "then", "else")
+_INSIDE_EXPRESSION: Final = names(
+    ", = < > + - * / | select distinct where and or not on by having when then else"
 )
 # Keywords that may stand for a function's name elsewhere, known by the one in front.
 _PAIRS: Final = frozenset(
@@ -72,10 +71,11 @@ _JOINED: Final = frozenset(
     ("left", "right", "full", "inner", "outer", "cross", "natural")
 )
 # Keywords an expression may follow; only to tell the keyword JOIN from a function.
-_BEFORE_EXPRESSION: Final = NEVER_FUNCTIONS | frozenset(
-    ("by", "zone", "escape", "like", "ilike", "value", "key", "passing", "content")
-    + ("document", "version", "path", "rows", "range", "groups", "first", "next")
-    + ("name", "set", "similar", "is", "uescape", "recursive", "columns", "overlaps")
+_BEFORE_EXPRESSION: Final = NEVER_FUNCTIONS | names(
+    """
+    by columns content document escape first groups ilike is key like name next
+    overlaps passing path range recursive rows set similar uescape value version zone
+    """
 )
 
 
@@ -120,22 +120,29 @@ class Query:
 
     def _word(self, index: int) -> Finding | None:
         word = self._tokens[index].text
-        before, after = self._text(index - 1), self._text(index + 1)
-        if word == "for":
-            if before not in ("as", ".") and after in _STRENGTHS:
-                wanted = _STRENGTHS[after]
-                if wanted is None or self._text(index + 2) == wanted:
-                    return Finding(Verdict.WRITE, "locking_clause")
+        if word.startswith("pg_"):
+            return self._relation(index)
+        if word not in _WATCHED or self._text(index - 1) in ("as", "."):
             return None
+        if word == "for":
+            return self._locking(index + 1)
         if word == "into":
-            return None if before in ("as", ".") else self._into(index)
-        if word in _DML:
-            if before in _INSIDE_EXPRESSION:
-                return None
-            return Finding(Verdict.WRITE, "data_modifying_cte")
-        if word == "last_value" and before not in ("as", ".") and after != "(":
-            return Finding(Verdict.WRITE, "sequence")
-        return self._relation(index) if word.startswith("pg_") else None
+            return self._into(index)
+        if word == "last_value":
+            called = self._text(index + 1) == "("
+            return None if called else Finding(Verdict.WRITE, "sequence")
+        inside = self._text(index - 1) in _INSIDE_EXPRESSION
+        return None if inside else Finding(Verdict.WRITE, "data_modifying_cte")
+
+    def _locking(self, index: int) -> Finding | None:
+        """Judge what stands behind FOR: a lock, or the length of a substring."""
+        strength = self._text(index)
+        if strength in ("update", "share") or (strength, self._text(index + 1)) in (
+            ("no", "key"),
+            ("key", "share"),
+        ):
+            return Finding(Verdict.WRITE, "locking_clause")
+        return None
 
     def _into(self, index: int) -> Finding:
         if {self._name(index + 1), self._name(index + 2)} & _TEMPORARY:
@@ -167,24 +174,21 @@ class Query:
 
     def _call(self, last: int) -> Finding | None:
         """Judge the name that ends at *last*, in front of a parenthesis."""
-        token = self._tokens[last]
-        if token.kind == "param":
+        kind, name, _, _ = self._tokens[last]
+        if kind == "param":
             # Without parameters "a %s(b)" is "a % s(b)": a call.
             return _UNKNOWN
-        if token.kind not in ("name", "quoted"):
+        if kind not in ("name", "quoted"):
             return None
         first = last
         while self._text(first - 1) == "." and self._name(first - 2):
             first -= 2
-        qualified = self._text(last - 1) == "."
-        if not qualified and token.kind == "name":
-            if token.text in NEVER_FUNCTIONS:
+        if kind == "name" and self._text(last - 1) != ".":
+            if name in NEVER_FUNCTIONS:
                 return None
-            if token.text == "operator":
+            if name == "operator":
                 return self._operator(last + 2)
-        if not self._may_be_called(first, last):
-            return None
-        return self._function(first, last)
+        return self._function(first, last) if self._may_be_called(first, last) else None
 
     def _operator(self, index: int) -> Finding | None:
         """OPERATOR(schema.sign): only those of pg_catalog are known."""
@@ -200,17 +204,16 @@ class Query:
         """
         if first == 0:
             return True
-        before = self._tokens[first - 1]
-        if before.kind in ("quoted", "string", "number", "param"):
+        kind, word, _, _ = self._tokens[first - 1]
+        if kind == "op":
+            return self._after_sign(word, first, last)
+        if kind != "name" or self._text(first - 2) == ".":
             return False
-        if before.kind == "op":
-            return self._after_sign(before.text, first, last)
-        word, name = before.text, self._text(last)
-        if (
-            word in ("as", "ordinality")
-            or (word, name) in _PAIRS
-            or self._text(first - 2) == "."
-        ):
+        return self._after_word(word, last)
+
+    def _after_word(self, word: str, last: int) -> bool:
+        name = self._text(last)
+        if word in ("as", "ordinality") or (word, name) in _PAIRS:
             return False
         if name == "join":
             return word not in _JOINED and word in _BEFORE_EXPRESSION
@@ -245,21 +248,27 @@ class Query:
 
     def _function(self, first: int, last: int) -> Finding | None:
         parts = [self._tokens[index].text for index in range(first, last + 1, 2)]
-        name = parts[-1]
-        if parts[:-1] == ["information_schema"] and name.startswith("_pg_"):
+        schema, name = ".".join(parts[:-1]), parts[-1]
+        if schema == "information_schema" and name.startswith("_pg_"):
             return None
-        if parts[:-1] not in ([], ["pg_catalog"]):
-            return self._ask(".".join(parts))
+        if schema not in ("", "pg_catalog"):
+            return self._ask(f"{schema}.{name}")
         if name in HARMLESS:
             return None
+        if name in SPECIAL:
+            return Finding(*SPECIAL[name])
+        return self._by_argument(name, last + 2)
+
+    def _by_argument(self, name: str, index: int) -> Finding | None:
+        """Judge a function by its first argument, at *index*."""
+        argument = literal(self._tokens[index]) if index < len(self._tokens) else None
+        if name == "current_setting":
+            return _setting(argument)
+        if name in RUN_QUERIES:
+            return self._run_query(argument)
         if name == "set_config":
             return Finding(Verdict.PIN, "set_config")
-        if name == "current_setting":
-            return self._setting(last + 2)
-        if name in RUN_QUERIES:
-            return self._run_query(last + 2)
-        special = SPECIAL.get(name)
-        return self._ask(name) if special is None else Finding(*special)
+        return self._ask(name)
 
     def _ask(self, name: str) -> Finding | None:
         verdict = None if self._known is None else self._known(name)
@@ -269,26 +278,28 @@ class Query:
             return None
         return Finding(verdict, "known_function")
 
-    def _setting(self, index: int) -> Finding | None:
-        """current_setting(): settings of the application's own follow its session."""
-        name = literal(self._tokens[index]) if index < len(self._tokens) else None
-        if name is not None and "." in name:
-            return None
-        if name in NODE_SETTINGS:
-            return Finding(Verdict.NODE_LOCAL, "node_setting")
-        return Finding(Verdict.SAME_CONNECTION, "session_state")
-
-    def _run_query(self, index: int) -> Finding | None:
-        """A function that runs a text: the server refuses commands that write there."""
-        text = literal(self._tokens[index]) if index < len(self._tokens) else None
+    def _run_query(self, text: str | None) -> Finding | None:
+        """Judge a text that a function runs: the server refuses commands there."""
         if text is None or self._inner is None:
             return Finding(Verdict.WRITE, "opaque_query")
         inner = self._inner(text)
-        if inner.reason in ("select", "values", "table", "write_statement"):
+        if inner.verdict is Verdict.READ or inner.reason == "write_statement":
             return None
         if inner.verdict is Verdict.PIN:
             return inner
         return Finding(Verdict.WRITE, "opaque_query")
+
+
+def _setting(name: str | None) -> Finding | None:
+    """Judge current_setting(): a name with a dot is the application's own setting.
+
+    It follows the session, which records and replays it.
+    """
+    if name is not None and "." in name:
+        return None
+    if name in NODE_SETTINGS:
+        return Finding(Verdict.NODE_LOCAL, "node_setting")
+    return Finding(Verdict.SAME_CONNECTION, "session_state")
 
 
 def _partners(tokens: Sequence[Token]) -> list[int]:

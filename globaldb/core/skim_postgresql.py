@@ -14,8 +14,11 @@ from globaldb.core.functions_postgresql import HARMLESS, RUN_QUERIES, SPECIAL
 from globaldb.core.words_postgresql import NEVER_FUNCTIONS
 
 # Comments, backslashes (strings may end elsewhere), scripts, dollar quotes.
-_NEEDS_TOKENS: Final = re.compile(r"[\\;\0]|--|/\*|\$(?![0-9])")
-_QUOTED: Final = re.compile(r"""'[^']*+(?:''[^']*+)*+'|"[^"]*+(?:""[^"]*+)*+\"""")
+_NEEDS_TOKENS: Final = ("\\", ";", "\0", "--", "/*")
+_DOLLAR_QUOTE: Final = re.compile(r"\$(?![0-9])")
+# A doubled quote reads as two texts side by side, which is the same to us.
+_STRING: Final = re.compile(r"'[^']*+'")
+_QUOTED: Final = re.compile(r"""'[^']*+'|"[^"]*+\"""")
 # Where a quoted text stood there is a NUL now: "name" in a call, or names with space
 # around their dots, or a placeholder run together with a word.
 _QUOTED_CALL: Final = re.compile(r"\0[\0.a-z0-9_$]*+\s*+\(")
@@ -36,9 +39,12 @@ _CALLS: Final = frozenset(f"{name}(" for name in _CALLABLE) | frozenset(
 def plain_read(text: str) -> bool:
     """Return whether *text*, known to begin as a query, is surely a plain read."""
     body = text.rstrip(" \t\r\n\f;")
-    if _NEEDS_TOKENS.search(body) is not None:
+    if any(sign in body for sign in _NEEDS_TOKENS) or (
+        "$" in body and _DOLLAR_QUOTE.search(body)
+    ):
         return False
-    body = _QUOTED.sub("\0", body).lower()
+    quoted = _QUOTED if '"' in body else _STRING
+    body = quoted.sub("\0", body).lower()
     if "'" in body or '"' in body or "pg_" in body or not body.isascii():
         return False
     if _LOOSE_DOT.search(body) or _QUOTED_CALL.search(body):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.lexer import literal
@@ -44,29 +45,33 @@ def control(
 
 def modes(reader: TokenReader) -> SetTransaction | None:
     """Read transaction modes to the end; ``None`` if something else stands there."""
-    isolation: str | None = None
-    read_only: bool | None = None
-    deferrable: bool | None = None
+    asked = SetTransaction()
     while not reader.done:
         if reader.accept("isolation", "level"):
-            isolation = isolation_level(reader)
+            isolation = _isolation_level(reader)
             if isolation is None:
                 return None
-        elif reader.accept("read", "only"):
-            read_only = True
-        elif reader.accept("read", "write"):
-            read_only = False
-        elif reader.accept("not", "deferrable"):
-            deferrable = False
-        elif reader.accept("deferrable"):
-            deferrable = True
+            asked = replace(asked, isolation=isolation)
+        elif (flagged := _flag(reader, asked)) is not None:
+            asked = flagged
         elif not reader.accept(","):
             return None
-    return SetTransaction(isolation, read_only, deferrable)
+    return asked
 
 
-def isolation_level(reader: TokenReader) -> str | None:
-    """Read the name of an isolation level."""
+def _flag(reader: TokenReader, asked: SetTransaction) -> SetTransaction | None:
+    if reader.accept("read", "only"):
+        return replace(asked, read_only=True)
+    if reader.accept("read", "write"):
+        return replace(asked, read_only=False)
+    if reader.accept("deferrable"):
+        return replace(asked, deferrable=True)
+    if reader.accept("not", "deferrable"):
+        return replace(asked, deferrable=False)
+    return None
+
+
+def _isolation_level(reader: TokenReader) -> str | None:
     for words in _ISOLATION:
         if reader.accept(*words):
             return " ".join(words)
