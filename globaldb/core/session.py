@@ -15,6 +15,8 @@ class SessionState:
 
     #: Everything the session wrote or saw is at or before this position.
     floor: Lsn | None = None
+    #: Monotonic seconds when the floor was last raised by a capture.
+    floor_at: float = 0.0
     #: A write succeeded but its position is not known: only the writer will do.
     position_unknown: bool = False
     #: The reader that served the last read whose position is not in `floor` yet.
@@ -22,8 +24,9 @@ class SessionState:
     #: Monotonic seconds when that read ended.
     read_ended_at: float = 0.0
 
-    def captured(self, position: Lsn) -> None:
+    def captured(self, position: Lsn, now: float) -> None:
         """Take note of a position sampled on the writer after everything so far."""
+        self.floor_at = now
         self.floor = position if self.floor is None else self.floor.merge(position)
         self.position_unknown = False
         self.read_node = None

@@ -25,6 +25,9 @@ _RESETS: Mapping[str, str] = {
 #: Prefix of the names under which prepared statements are recorded.
 PREPARED = "prepared:"
 
+#: Prefix of the names under which loaded libraries are recorded: never unloaded.
+LIBRARY = "library:"
+
 _SURVIVE_RESET_ALL = frozenset(("role", "session_authorization"))
 
 
@@ -34,7 +37,11 @@ def replay(applied: Settings, wanted: Settings) -> tuple[str, ...]:
         return ()
     target = dict(wanted)
     have = dict(applied)
-    undo = [_reset(name) for name in have if name not in target]
+    undo = [
+        _reset(name)
+        for name in have
+        if name not in target and not name.startswith(LIBRARY)
+    ]
     redo = []
     for name, sql in wanted:
         if have.get(name) == sql:
@@ -43,6 +50,15 @@ def replay(applied: Settings, wanted: Settings) -> tuple[str, ...]:
             redo.append(_reset(name))
         redo.append(sql)
     return (*undo, *redo)
+
+
+def after_rollback(before: Settings, attempted: Settings) -> Settings:
+    """What is applied after *attempted* was rolled back to *before*.
+
+    PostgreSQL undoes a SET with its transaction, but never a PREPARE.
+    """
+    kept = tuple(item for item in before if not item[0].startswith(PREPARED))
+    return (*kept, *(item for item in attempted if item[0].startswith(PREPARED)))
 
 
 def _reset(name: str) -> str:
@@ -71,20 +87,24 @@ class SettingsBook:
         self.current = (*kept, (name, sql))
 
     def forget(self, name: str | None) -> None:
-        """Take note of a RESET (or DEALLOCATE); None means RESET ALL."""
+        """Take note of a RESET; None means RESET ALL."""
         if name is None:
             self.current = tuple(
                 item
                 for item in self.current
-                if item[0] in _SURVIVE_RESET_ALL or item[0].startswith(PREPARED)
+                if item[0] in _SURVIVE_RESET_ALL
+                or item[0].startswith((PREPARED, LIBRARY))
             )
         else:
             self.current = tuple(item for item in self.current if item[0] != name)
 
-    def forget_prepared(self) -> None:
-        """Take note of DEALLOCATE ALL."""
+    def forget_prepared(self, name: str | None) -> None:
+        """Take note of DEALLOCATE; None means ALL."""
+        prefix = PREPARED + (name or "")
         self.current = tuple(
-            item for item in self.current if not item[0].startswith(PREPARED)
+            item
+            for item in self.current
+            if not (item[0].startswith(prefix) and (name is None or item[0] == prefix))
         )
 
     def clear(self) -> None:
@@ -131,6 +151,4 @@ class SettingsBook:
         self._savepoints.clear()
 
     def _restore(self, settings: Settings) -> None:
-        prepared = {n: s for n, s in self.current if n.startswith(PREPARED)}
-        kept = [item for item in settings if not item[0].startswith(PREPARED)]
-        self.current = (*kept, *prepared.items())
+        self.current = after_rollback(settings, self.current)

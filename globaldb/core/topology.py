@@ -124,6 +124,14 @@ class Topology:
         nodes[name] = state
         return self._next(nodes, self.epoch, changed=before.problem is None)
 
+    def demote(self, name: str) -> Topology:
+        """Return the topology after *name* turned out not to be the writer."""
+        before = self.nodes[name]
+        nodes = dict(self.nodes)
+        nodes[name] = replace(before, role=Role.UNKNOWN)
+        changed = before.role is not Role.UNKNOWN
+        return self._next(nodes, self.epoch, changed=changed)
+
     def _next(
         self, nodes: dict[str, NodeState], epoch: int, *, changed: bool
     ) -> Topology:

@@ -35,9 +35,10 @@ class TransactionEvent(Enum):
     ENDED = "ended"
 
 
-S, E = TransactionState, TransactionEvent
+S = TransactionState
+E = TransactionEvent
 
-TRANSITIONS: Final[dict[S, dict[E, S]]] = {
+TRANSITIONS: Final[dict[TransactionState, dict[TransactionEvent, TransactionState]]] = {
     S.IDLE: {E.BEGIN: S.BEGUN, E.ENDED: S.IDLE},
     S.BEGUN: {E.SENT: S.OPEN, E.ROLLED_BACK_TO: S.BEGUN, E.ENDED: S.IDLE},
     S.OPEN: {
@@ -121,15 +122,11 @@ class Transaction:
         """
         if self.state is not S.BEGUN or self._savepoints:
             return False
+        now = self.mode
         merged = TransactionMode(
-            *(
-                new if new is not None else old
-                for new, old in (
-                    (mode.isolation, self.mode.isolation),
-                    (mode.read_only, self.mode.read_only),
-                    (mode.deferrable, self.mode.deferrable),
-                )
-            )
+            now.isolation if mode.isolation is None else mode.isolation,
+            now.read_only if mode.read_only is None else mode.read_only,
+            now.deferrable if mode.deferrable is None else mode.deferrable,
         )
         self.mode = merged
         self._pending = [_Pending(merged.sql)]
@@ -141,8 +138,15 @@ class Transaction:
         self._pending.clear()
 
     def failed(self) -> None:
-        """A statement failed inside the transaction."""
+        """Take note that a statement failed inside the transaction."""
         self._step(E.STATEMENT_FAILED)
+
+    def lost(self) -> None:
+        """Take note that its connection is gone: it must be rolled back."""
+        if self.state is S.BEGUN:
+            self._step(E.SENT)
+        if self.state is not S.IDLE:
+            self._step(E.STATEMENT_FAILED)
 
     def has_savepoint(self, name: str) -> bool:
         """Whether *name* is a savepoint of this transaction."""
@@ -180,11 +184,11 @@ class Transaction:
         return True
 
     def rolled_back_to(self) -> None:
-        """The server rolled back to a savepoint: the transaction goes on."""
+        """Take note that the server rolled back to a savepoint and goes on."""
         self._step(E.ROLLED_BACK_TO)
 
     def end(self) -> None:
-        """The transaction is over, one way or the other."""
+        """Take note that the transaction is over, one way or the other."""
         self._step(E.ENDED)
         self._pending.clear()
         self._savepoints.clear()

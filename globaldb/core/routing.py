@@ -1,0 +1,158 @@
+"""Where a statement goes, and why: one decision, made without waiting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from globaldb.core.consistency import Consistency
+from globaldb.core.statement import ShowSetting, Statement, Verdict
+from globaldb.core.topology import Role
+from globaldb.errors import ReadOnlyError
+
+if TYPE_CHECKING:
+    from globaldb.core.position import Lsn
+    from globaldb.core.session import SessionState
+    from globaldb.core.topology import Topology
+
+
+class Fence(Enum):
+    """How it was established that the chosen node is fresh enough."""
+
+    #: Nothing had to be established.
+    NONE = "none"
+    #: The node has replayed the required position, or is the writer.
+    EXACT = "exact"
+    #: Only a time says so.
+    BOUNDED = "bounded"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """The decision for one statement, and its stable reason code."""
+
+    role: Role
+    node: str | None
+    region: str | None
+    #: Why there: a stable code, e.g. ``nearest_reader`` or ``write_statement``.
+    reason: str
+    #: What the text was taken for.
+    verdict: str = ""
+    #: Why the text was taken for that.
+    statement: str = ""
+    fence: Fence = Fence.NONE
+    #: The position the node had to have reached.
+    required: str | None = None
+    #: Seconds spent waiting for that.
+    waited: float = 0.0
+    #: Nodes that were tried before, and did not serve.
+    tried: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.role.value} {self.node or '(none)'}: {self.reason}"
+        if self.required is not None:
+            text += f", required {self.required}, waited {self.waited * 1000:.1f} ms"
+        return text
+
+
+class Target(Enum):
+    """Who may serve."""
+
+    WRITER = "writer"
+    READER = "reader"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who may serve a statement, and what must be true of the node first."""
+
+    target: Target
+    reason: str
+    #: A reader must have replayed this.
+    required: Lsn | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What the session asks for: its consistency mode and its overrides."""
+
+    consistency: Consistency | None
+    #: ``auto``, ``reader`` or ``writer``, from ``using(route=...)``.
+    route: str = "auto"
+    region: str | None = None
+    max_staleness: float | None = None
+
+
+#: Settings that say what the node is; one connection would be one to the writer.
+_ROLE_DEPENDENT = frozenset(
+    ("transaction_read_only", "in_hot_standby", "default_transaction_read_only", "all")
+)
+
+#: The reason of a read that goes where reads go.
+NEAREST_READER = "nearest_reader"
+
+#: Verdicts that a reader may serve when it is fresh enough.
+READS = frozenset((Verdict.READ, Verdict.NODE_LOCAL))
+
+
+def decide(
+    statement: Statement, intent: Intent, session: SessionState, topology: Topology
+) -> Decision:
+    """Decide who may serve *statement* outside a transaction.
+
+    Unknown means writer. Raises `ReadOnlyError` for what would need write forwarding
+    in a session that has it switched off.
+    """
+    if statement.verdict in READS:
+        return decide_read(intent, session, topology)
+    if isinstance(statement.action, ShowSetting) and (
+        statement.action.name not in _ROLE_DEPENDENT
+    ):
+        # Settings are replayed wherever the session goes, so any node knows them.
+        return Decision(Target.READER, "setting")
+    if statement.verdict is Verdict.SAME_CONNECTION:
+        return Decision(Target.WRITER, "same_connection")
+    refuse_write(intent, topology)
+    return Decision(Target.WRITER, statement.reason)
+
+
+def decide_read(intent: Intent, session: SessionState, topology: Topology) -> Decision:
+    """Decide who may serve a read, or a whole read-only transaction."""
+    if intent.route == "writer":
+        return Decision(Target.WRITER, "route_option")
+    if intent.consistency in (None, Consistency.EVENTUAL):
+        return Decision(Target.READER, NEAREST_READER)
+    if intent.consistency is Consistency.GLOBAL:
+        return Decision(Target.WRITER, "global_read")
+    if session.position_unknown:
+        return Decision(Target.WRITER, "position_unknown")
+    if session.needs_writer(topology.epoch):
+        return Decision(Target.WRITER, "position_of_older_timeline")
+    return Decision(Target.READER, NEAREST_READER, session.floor)
+
+
+def refuse_write(intent: Intent, topology: Topology) -> None:
+    """Refuse a write in a session that forwards none, as Aurora's readers do."""
+    if intent.consistency is not None:
+        return
+    writer = topology.writer
+    if writer is not None and writer.region == intent.region:
+        return
+    raise ReadOnlyError(
+        "cannot execute this statement in a read-only session: write forwarding is "
+        f"off (consistency is not set) and region {intent.region} is not the "
+        f"writer's ({writer.region if writer else 'not known'}). "
+        "SET apg_write_forward.consistency_mode = 'session' (or eventual, global), "
+        "or set connection.consistency"
+    )
+
+
+def forbids_readers(mode_isolation: str | None, default: str | None) -> bool:
+    """Whether a transaction's isolation level is one a hot standby refuses.
+
+    *default* is the statement with which the session set its default level.
+    """
+    if mode_isolation is not None:
+        return mode_isolation.upper() == "SERIALIZABLE"
+    return default is not None and "serializable" in default.lower()

@@ -1,0 +1,71 @@
+"""One round trip: what travels together to a node, and what came back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from globaldb.core.position import Lsn
+
+
+class LinkStatus(Enum):
+    """What a physical connection is in after a trip."""
+
+    IDLE = "idle"
+    OPEN = "open"
+    FAILED = "failed"
+    #: It can no longer be used.
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """What is sent along with a statement, in this order.
+
+    ``guard``, the statement and ``capture`` end in Syncs of their own: the guard's
+    snapshot is older than the statement's, and the position is taken after the
+    statement's commit. ``before`` shares the statement's fate: when one of them
+    fails the statement is not run.
+    """
+
+    #: Ask a reader how far it has replayed.
+    guard: bool = False
+    #: Settings to replay, BEGIN, SAVEPOINT.
+    before: tuple[str, ...] = ()
+    #: Ask the writer for its position afterwards.
+    capture: bool = False
+    #: The statement tolerates nothing beside it (VACUUM, CALL): `before` is paid
+    #: for with a trip of its own.
+    alone: bool = False
+    #: Several statements in one text: the simple protocol, no position behind it.
+    script: bool = False
+
+    @property
+    def plain(self) -> bool:
+        """Whether the statement travels by itself."""
+        return not (self.guard or self.before or self.capture)
+
+
+@dataclass(slots=True)
+class Reply:
+    """What came back, filled in as it arrives: a lost connection leaves the rest out.
+
+    ``done`` is the one fact that must never be wrong: the statement's completion
+    arrived, so it has succeeded whatever happened behind it.
+    """
+
+    status: LinkStatus = LinkStatus.IDLE
+    #: The bytes may have left for the server.
+    sent: bool = False
+    #: How far the reader had replayed, as a number on its own timeline.
+    replayed: int | None = None
+    #: Everything in `before` was accepted.
+    prepared: bool = False
+    done: bool = False
+    #: Why the statement, or what stood before it, failed.
+    error: Exception | None = None
+    position: Lsn | None = None
+    #: Why there is no position although the statement succeeded.
+    position_problem: Exception | None = None

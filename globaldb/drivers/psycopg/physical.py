@@ -1,0 +1,187 @@
+"""A physical connection: psycopg's own, with the books of whoever borrows it."""
+
+from __future__ import annotations
+
+import math
+import select
+from contextlib import contextmanager
+from time import monotonic
+from types import MethodType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import psycopg
+from psycopg import errors as pgerrors, pq, waiting
+from psycopg._preparing import PrepareManager
+from psycopg.errors import _WaitTimeout
+
+from globaldb.core.trip import LinkStatus
+from globaldb.errors import DeadlineExceededError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from psycopg.abc import PQGen
+    from psycopg.pq.abc import PGconn
+
+    from globaldb.core.settings import Settings
+
+T = TypeVar("T")
+
+#: Seconds between looks at pending signals while waiting, as psycopg has it.
+_INTERVAL = 0.1
+
+#: Seconds a cancelled statement may take to come back before its connection is
+#: given up.
+_DRAIN = 5.0
+
+_STATUS = {
+    pq.TransactionStatus.IDLE: LinkStatus.IDLE,
+    pq.TransactionStatus.INTRANS: LinkStatus.OPEN,
+    pq.TransactionStatus.INERROR: LinkStatus.FAILED,
+}
+
+
+class Physical(psycopg.Connection[Any]):
+    """One connection to one node. It runs in autocommit; sessions own transactions."""
+
+    # psycopg warns of connections that are dropped while open unless they belong to
+    # a pool, which it recognises by this attribute.
+    _pool = None
+
+    def __init__(self, pgconn: PGconn, row_factory: Any = psycopg.rows.tuple_row):
+        super().__init__(pgconn, row_factory)
+        #: The settings of the last borrower, still applied.
+        self.settings: Settings = ()
+        #: Identity of the session that used this connection last.
+        self.last_session: int = 0
+        #: The borrower's face, which hears notices and notifications.
+        self.face: psycopg.Connection[Any] | None = None
+        self._prepared = _Prepared()
+        self.add_notice_handler(self._forward_notice)
+        self.add_notify_handler(self._forward_notify)
+
+    @classmethod
+    def open(
+        cls, parameters: Mapping[str, str], deadline: float, prepare: int | None
+    ) -> Physical:
+        """Connect with libpq *parameters* before *deadline* (monotonic seconds)."""
+        seconds = max(1, math.ceil(deadline - monotonic()))
+        physical = cls.connect(
+            "",
+            autocommit=True,
+            prepare_threshold=prepare,
+            **{**parameters, "connect_timeout": str(seconds)},
+        )
+        if physical.pgconn.transaction_status != pq.TransactionStatus.IDLE:
+            physical.close()
+            raise pgerrors.OperationalError("the connection did not become idle")
+        return physical
+
+    @property
+    def standby(self) -> bool:
+        """Whether the server last said that it is a standby.
+
+        PostgreSQL 14 and newer report a change with the next statement, for free.
+        """
+        return self.pgconn.parameter_status(b"in_hot_standby") == b"on"
+
+    @property
+    def link_status(self) -> LinkStatus:
+        """What the server says of this connection."""
+        if self.closed:
+            return LinkStatus.LOST
+        return _STATUS.get(
+            pq.TransactionStatus(self.pgconn.transaction_status), LinkStatus.LOST
+        )
+
+    def hung_up(self) -> bool:
+        """Whether the server has closed this connection, as far as already known.
+
+        One look at the socket, no waiting: what went wrong while nobody used the
+        connection is found before a write is sent into it.
+        """
+        if self.closed:
+            return True
+        poll = select.poll()
+        poll.register(self.pgconn.socket, select.POLLIN)
+        if not poll.poll(0):
+            return False
+        try:
+            self.pgconn.consume_input()
+            # A notice, or a change of a parameter, is no reason to give up.
+            self.pgconn.is_busy()
+        except psycopg.Error:
+            return True
+        return self.closed
+
+    @contextmanager
+    def until(self, deadline: float | None) -> Iterator[None]:
+        """Bound every wait inside the block by *deadline* (monotonic seconds)."""
+        if deadline is None:
+            yield
+            return
+        bounded = MethodType(_bounded_wait(deadline), self)
+        # An instance attribute rather than an override: without a deadline, waiting
+        # stays exactly psycopg's own.
+        self.wait = bounded  # type: ignore[method-assign]
+        try:
+            yield
+        finally:
+            del self.wait
+
+    def drain(self, gen: PQGen[Any]) -> None:
+        """Cancel the running statement and wait for its end, or close."""
+        self._try_cancel(timeout=_DRAIN)
+        try:
+            waiting.wait(gen, self.pgconn.socket, interval=_INTERVAL, timeout=_DRAIN)
+        except _WaitTimeout:
+            self.pgconn.finish()
+        except psycopg.Error:
+            pass
+
+    def _forward_notice(self, diagnostic: pgerrors.Diagnostic) -> None:
+        if self.face is not None:
+            for handler in list(self.face._notice_handlers):  # noqa: SLF001 - psycopg has no public way to call them
+                handler(diagnostic)
+
+    def _forward_notify(self, notify: psycopg.Notify) -> None:
+        if self.face is not None:
+            for handler in list(self.face._notify_handlers):  # noqa: SLF001 - as above
+                handler(notify)
+
+
+class _Prepared(PrepareManager):
+    """psycopg's books of prepared statements, which close them by name.
+
+    ``DEALLOCATE ALL`` would take with it what the application prepared in SQL.
+    """
+
+    def clear(self) -> bool:
+        """Forget every prepared statement, and have each closed at the server."""
+        self._counts.clear()
+        names = list(self._names.values())
+        self._names.clear()
+        self._to_flush.extend(names)
+        return bool(names)
+
+
+def _bounded_wait(deadline: float) -> Any:
+    def wait(
+        self: Physical,
+        gen: PQGen[T],
+        interval: float = _INTERVAL,
+        timeout: float | None = None,
+    ) -> T:
+        remaining = max(0.0, deadline - monotonic())
+        if timeout is not None:
+            remaining = min(remaining, timeout)
+        try:
+            return psycopg.Connection.wait(self, gen, interval, remaining)
+        except _WaitTimeout:
+            self.drain(gen)
+            raise DeadlineExceededError(
+                "the statement's deadline passed; it was cancelled. Give it more "
+                "time with timeout=, or make it do less"
+            ) from None
+
+    return wait

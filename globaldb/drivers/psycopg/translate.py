@@ -1,0 +1,117 @@
+"""Errors that are ours and psycopg's at once."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors as pgerrors
+
+from globaldb import errors
+from globaldb.core.faults import Fault, postgresql_fault
+
+if TYPE_CHECKING:
+    from globaldb.core.routing import Route
+
+#: psycopg's PEP 249 classes and ours; the first that matches wins.
+_OURS: tuple[tuple[type[psycopg.Error], type[errors.Error]], ...] = (
+    (psycopg.DataError, errors.DataError),
+    (psycopg.IntegrityError, errors.IntegrityError),
+    (psycopg.InternalError, errors.InternalError),
+    (psycopg.ProgrammingError, errors.ProgrammingError),
+    (psycopg.NotSupportedError, errors.NotSupportedError),
+    (psycopg.OperationalError, errors.OperationalError),
+    (psycopg.DatabaseError, errors.DatabaseError),
+    (psycopg.InterfaceError, errors.InterfaceError),
+    (psycopg.Error, errors.Error),
+)
+
+#: What psycopg would have raised in the place of errors that only we have.
+_THEIRS: tuple[tuple[type[errors.Error], type[psycopg.Error]], ...] = (
+    (errors.ReadOnlyError, pgerrors.ReadOnlySqlTransaction),
+    (errors.OutcomeUnknownError, pgerrors.TransactionResolutionUnknown),
+    (errors.DeadlineExceededError, pgerrors.QueryCanceled),
+    (errors.PoolTimeoutError, psycopg.OperationalError),
+    (errors.ProgrammingError, psycopg.ProgrammingError),
+    (errors.NotSupportedError, psycopg.NotSupportedError),
+    (errors.DataError, psycopg.DataError),
+    (errors.InternalError, psycopg.InternalError),
+    (errors.InterfaceError, psycopg.InterfaceError),
+    (errors.OperationalError, psycopg.OperationalError),
+    (errors.DatabaseError, psycopg.DatabaseError),
+)
+
+#: Serialization failures and deadlocks: the transaction was rolled back, and may be
+#: tried again from its start.
+_RETRYABLE = ("40001", "40P01")
+
+
+def fault(error: BaseException, *, broken: bool) -> Fault:
+    """Classify what a physical connection raised."""
+    if isinstance(error, psycopg.Error):
+        return postgresql_fault(error.sqlstate, str(error), broken=broken)
+    return Fault.NODE_LOST if broken else Fault.STATEMENT
+
+
+def translate(error: BaseException, route: Route | None) -> BaseException:
+    """Return *error* as one that both trees catch, or as it is if neither knows it."""
+    if isinstance(error, errors.Error):
+        if isinstance(error, psycopg.Error):
+            return error
+        new = _join(type(error), _theirs(type(error)))(*error.args)
+    elif isinstance(error, psycopg.Error):
+        new = _join(_ours(type(error)), type(error))(*error.args)
+        if error.sqlstate in _RETRYABLE:
+            new.retryable = True
+    else:
+        return error
+    new.__dict__.update(error.__dict__)
+    new.__notes__ = list(getattr(error, "__notes__", ()))
+    new.route = error.__dict__.get("route") or route
+    new.__cause__ = error.__cause__
+    return new
+
+
+def _ours(theirs: type[psycopg.Error]) -> type[errors.Error]:
+    return next(ours for base, ours in _OURS if issubclass(theirs, base))
+
+
+def _theirs(ours: type[errors.Error]) -> type[psycopg.Error]:
+    return next(
+        (theirs for base, theirs in _THEIRS if issubclass(ours, base)), psycopg.Error
+    )
+
+
+class _Both:
+    """What the joined classes share: they are made on the fly, and pickle as such."""
+
+    def __reduce__(self) -> Any:
+        _, ours, theirs = type(self).__bases__
+        state = {
+            name: value
+            for name, value in self.__dict__.items()
+            if name not in ("_pgconn", "__notes__")
+        }
+        if "_info" in state:
+            state["_info"] = pgerrors._info_to_dict(state["_info"])  # noqa: SLF001 - as psycopg pickles it
+        return _rebuild, (ours, theirs, self.args, state)  # type: ignore[attr-defined]
+
+
+@cache
+def _join(ours: type[errors.Error], theirs: type[psycopg.Error]) -> Any:
+    name = theirs.__name__ if theirs.__module__ == "psycopg.errors" else ours.__name__
+    if ours not in {base for _, base in _OURS}:
+        name = ours.__name__
+    return type(name, (_Both, ours, theirs), {"__module__": "globaldb.errors"})
+
+
+def _rebuild(
+    ours: type[errors.Error],
+    theirs: type[psycopg.Error],
+    args: tuple[Any, ...],
+    state: dict[str, Any],
+) -> Any:
+    error = _join(ours, theirs)(*args)
+    error.__dict__.update(state)
+    return error

@@ -1,0 +1,341 @@
+"""A trip on the wire: several commands to the server, one wait for the answers.
+
+The one place that uses parts of psycopg that are not public: its generators and the
+cursor's steps between a query and its bytes. tests/contract pins each of them.
+
+psycopg's own pipeline mode cannot queue a Sync without waiting for it, and a
+statement and the position behind it must not share a transaction: the position is
+taken after the commit (see docs/decisions/0002-positions.md).
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import psycopg
+from psycopg import errors as pgerrors, generators, pq
+from psycopg._preparing import Prepare
+
+from globaldb.drivers.psycopg import position
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from psycopg.abc import Params, PQGen, Query
+    from psycopg.pq.abc import PGconn, PGresult
+
+    from globaldb.core.trip import Reply, Trip
+    from globaldb.drivers.psycopg.physical import Physical
+
+    Command = Callable[[], None]
+
+_FATAL = pq.ExecStatus.FATAL_ERROR
+_SYNC = pq.ExecStatus.PIPELINE_SYNC
+_BAD = pq.ConnStatus.BAD
+
+
+class Call(NamedTuple):
+    """One ``execute()`` of a cursor."""
+
+    cursor: psycopg.Cursor[Any]
+    query: Query
+    params: Params | None = None
+    prepare: bool | None = None
+    binary: bool | None = None
+
+
+def travel(
+    physical: Physical, call: Call | bytes | None, trip: Trip, reply: Reply
+) -> None:
+    """Send *call* (a cursor's, a bare command, or nothing) with its company.
+
+    Fills *reply* in. A server's error is stored there; what is raised is the
+    connection's failure, a wrong use of the driver, or an interruption.
+    """
+    cursor = call.cursor if isinstance(call, Call) else None
+    face = cursor._conn if cursor is not None else None
+    with physical.lock:
+        if cursor is not None:
+            bind(cursor, physical)
+        try:
+            physical.wait(_travel(physical, call, trip, reply))
+        finally:
+            if cursor is not None and face is not None:
+                cursor._conn = face
+            pgconn = physical.pgconn
+            if pgconn.status != _BAD and pgconn.pipeline_status:
+                # Interrupted in the middle: what is still to come back cannot be
+                # told apart from the next borrower's answers.
+                pgconn.finish()
+
+
+def bind(cursor: psycopg.Cursor[Any], physical: psycopg.Connection[Any]) -> None:
+    """Let *cursor* work on *physical* for the time of one call."""
+    cursor._conn = physical
+    cursor._pgconn = physical.pgconn
+
+
+def read(
+    cursor: psycopg.Cursor[Any], physical: Physical, call: Call
+) -> PQGen[None] | None:
+    """Generator of a statement that travels alone, or None when it cannot.
+
+    The short way for routed reads: what psycopg's ``execute()`` does, without its
+    extra round trip when it is time to prepare the statement.
+    """
+    statement = _Statement(physical, call)
+    statement.convert()
+    if statement.needs_company:
+        return None
+    return statement.alone()
+
+
+def _travel(
+    physical: Physical, call: Call | bytes | None, trip: Trip, reply: Reply
+) -> PQGen[None]:
+    pgconn = physical.pgconn
+    statement = _Statement(physical, call)
+    statement.convert()
+    if pgconn.status == _BAD:
+        raise pgerrors.OperationalError("the connection is closed")
+    if trip.plain or trip.script:
+        if not statement.needs_company or trip.script:
+            reply.sent = True
+            yield from statement.alone()
+            reply.prepared = reply.done = True
+            return
+    yield from _together(pgconn, statement, trip, reply)
+
+
+def _together(
+    pgconn: PGconn, statement: _Statement, trip: Trip, reply: Reply
+) -> PQGen[None]:
+    ask = partial(pgconn.send_query_params, position.DURABILITY, None)
+    before = [
+        partial(pgconn.send_query_params, sql.encode(), None) for sql in trip.before
+    ]
+    housekeeping = statement.housekeeping()
+    commands: list[Command] = [*housekeeping, *before, *statement.commands()]
+    if trip.capture and commands and not trip.alone:
+        commands.append(ask)
+    pgconn.enter_pipeline_mode()
+    reply.sent = True
+    if trip.guard:
+        _queue(pgconn, [partial(pgconn.send_query_params, position.REPLAYED, None)])
+    if commands:
+        _queue(pgconn, commands)
+    if trip.capture:
+        _queue(pgconn, [partial(pgconn.send_query_params, position.WRITER, None)])
+    yield from generators.send(pgconn)
+    if trip.guard:
+        reply.replayed = position.replayed((yield from _segment(pgconn)))
+    answers = (yield from _segment(pgconn)) if commands else []
+    _statement_done(statement, len(housekeeping), len(before), answers, reply)
+    if trip.capture:
+        durable = bool(commands) and not trip.alone
+        yield from _captured(pgconn, answers if durable else None, reply)
+    pgconn.exit_pipeline_mode()
+
+
+def _queue(pgconn: PGconn, commands: list[Command]) -> None:
+    for command in commands:
+        command()
+    pgconn.pipeline_sync()
+
+
+def _segment(pgconn: PGconn) -> PQGen[list[list[PGresult]]]:
+    """Answers up to the next Sync, one list a command (and one for its commit)."""
+    answers: list[list[PGresult]] = []
+    while True:
+        results = yield from generators.fetch_many(pgconn)
+        if results and results[0].status == _SYNC:
+            return answers
+        if results:
+            answers.append(results)
+        if pgconn.status == _BAD:
+            # The server said why before it hung up, or it just hung up.
+            failed = _first_error(answers)
+            if failed is not None:
+                raise pgerrors.error_from_result(answers[failed][0])
+            raise pgerrors.OperationalError("the connection is lost")
+
+
+def _statement_done(
+    statement: _Statement,
+    housekeeping: int,
+    before: int,
+    answers: list[list[PGresult]],
+    reply: Reply,
+) -> None:
+    failed = _first_error(answers)
+    first = housekeeping + before
+    reply.prepared = failed is None or failed >= first
+    if failed is not None:
+        reply.error = statement.error(answers[failed])
+        return
+    reply.done = True
+    try:
+        statement.finish(answers[first : first + statement.sent])
+    except Exception as error:  # noqa: BLE001 - the statement has run; the caller raises
+        reply.error = error
+
+
+def _first_error(answers: list[list[PGresult]]) -> int | None:
+    for index, results in enumerate(answers):
+        if results[0].status == _FATAL:
+            return index
+    return None
+
+
+def _captured(
+    pgconn: PGconn, answers: list[list[PGresult]] | None, reply: Reply
+) -> PQGen[None]:
+    """Read the position; what fails here does not unsay that the statement ran."""
+    try:
+        after = yield from _segment(pgconn)
+        if reply.done:
+            durable = None if answers is None else position.durable(answers[-1])
+            reply.position = position.written(after, durable=durable)
+    except psycopg.Error as error:
+        if reply.done:
+            reply.position_problem = error
+        elif reply.error is None:
+            raise
+
+
+class _Statement:
+    """The commands of one statement, prepared by psycopg when it thinks so."""
+
+    __slots__ = ("_key", "_name", "_prepare", "_query", "call", "physical", "sent")
+
+    def __init__(self, physical: Physical, call: Call | bytes | None) -> None:
+        self.physical = physical
+        self.call = call
+        self.sent = 0
+        self._key: Any = None
+        self._prepare = Prepare.NO
+        self._name = b""
+        self._query: Any = None
+
+    def convert(self) -> None:
+        """Convert the parameters: what fails here was never sent."""
+        call = self.call
+        if not isinstance(call, Call):
+            return
+        cursor, prepared = call.cursor, self.physical._prepared
+        for _ in cursor._start_query(call.query):
+            pass  # a physical connection is in autocommit: nothing is sent
+        query = self._query = cursor._convert_query(call.query, call.params)
+        cursor._query = query
+        self._prepare, self._name = prepared.get(query, call.prepare)
+
+    @property
+    def needs_company(self) -> bool:
+        """Whether it would take a trip of its own to do what must come first."""
+        return self._prepare is Prepare.SHOULD or bool(
+            self.physical._prepared._to_flush
+        )
+
+    def alone(self) -> PQGen[None]:
+        """Send it as psycopg does, by itself, and take the results in."""
+        call = self.call
+        if not isinstance(call, Call):
+            yield from self.physical._exec_command(call or b"")
+            return
+        cursor, query = call.cursor, self._query
+        if self._prepare is Prepare.NO:
+            cursor._execute_send(query, binary=call.binary)
+        else:
+            cursor._send_query_prepared(self._name, query, binary=call.binary)
+        self._count()
+        results = yield from generators.execute(self.physical.pgconn)
+        self._take(results)
+
+    def housekeeping(self) -> list[Command]:
+        """Close the prepared statements that psycopg no longer wants."""
+        pgconn = self.physical.pgconn
+        flush = self.physical._prepared._to_flush
+        names = [name for name in flush if name is not None]
+        flush.clear()
+        return [partial(pgconn.send_close_prepared, name) for name in names]
+
+    def commands(self) -> list[Command]:
+        """What to send, in order."""
+        commands = self._commands()
+        self.sent = len(commands)
+        return commands
+
+    def _commands(self) -> list[Command]:
+        pgconn = self.physical.pgconn
+        call = self.call
+        if call is None:
+            return []
+        if isinstance(call, bytes):
+            return [partial(pgconn.send_query_params, call, None)]
+        self._count()
+        query = self._query
+        form = call.cursor.format
+        if call.binary is not None:
+            form = pq.Format.BINARY if call.binary else pq.Format.TEXT
+        if self._prepare is Prepare.NO:
+            return [
+                partial(
+                    pgconn.send_query_params,
+                    query.query,
+                    query.params,
+                    param_formats=query.formats,
+                    param_types=query.types,
+                    result_format=form,
+                )
+            ]
+        run = partial(
+            pgconn.send_query_prepared,
+            self._name,
+            query.params,
+            param_formats=query.formats,
+            result_format=form,
+        )
+        if self._prepare is Prepare.YES:
+            return [run]
+        parse = partial(
+            pgconn.send_prepare, self._name, query.query, param_types=query.types
+        )
+        return [parse, run]
+
+    def error(self, results: list[PGresult]) -> psycopg.Error:
+        """Make an exception of the server's error; forget what it prepared."""
+        if self._key is not None:
+            self.physical._prepared.validate(
+                self._key, self._prepare, self._name, results
+            )
+        elif self._prepare is Prepare.SHOULD:
+            self.physical._prepared._names.pop(
+                self.physical._prepared.key(self._query), None
+            )
+        encoding = self.physical.pgconn._encoding
+        return pgerrors.error_from_result(results[0], encoding=encoding)
+
+    def finish(self, answers: list[list[PGresult]]) -> None:
+        """Hand the results to the cursor."""
+        if isinstance(self.call, Call):
+            self._take(answers[-1])
+        elif self.call == b"ROLLBACK":
+            # What was prepared may depend on what is now undone, as psycopg has it.
+            self.physical._prepared.clear()
+
+    def _count(self) -> None:
+        self._key = self.physical._prepared.maybe_add_to_cache(
+            self._query, self._prepare, self._name
+        )
+
+    def _take(self, results: list[PGresult]) -> None:
+        call = self.call
+        assert isinstance(call, Call)  # noqa: S101 - only cursors take results
+        if self._key is not None:
+            self.physical._prepared.validate(
+                self._key, self._prepare, self._name, results
+            )
+        call.cursor._check_results(results)
+        call.cursor._set_results(results)
+        call.cursor._last_query = call.query
