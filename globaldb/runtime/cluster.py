@@ -1,0 +1,273 @@
+"""The composition root: one database cluster as one process sees it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import weakref
+from itertools import count
+from random import Random
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.lending import PoolLimits
+from globaldb.core.selection import less_loaded, nearest
+from globaldb.core.topology import Topology
+from globaldb.errors import InterfaceError, NoNodeAvailableError
+from globaldb.runtime.monitor import Monitor
+from globaldb.runtime.node import Node
+from globaldb.runtime.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from globaldb.config import Config
+    from globaldb.core.statement import Statement
+    from globaldb.core.topology import NodeState, Sample
+    from globaldb.runtime.port import Driver
+
+logger = logging.getLogger("globaldb")
+
+_sessions = count(1)
+
+
+class ClusterRuntime:
+    """Topology, pools and monitor of one cluster, shared by its sessions.
+
+    Making one opens nothing and starts nothing; the first `ready` does. Safe for
+    threads.
+    """
+
+    def __init__(
+        self, config: Config, driver: Driver, lookup: Callable[[str], Statement]
+    ) -> None:
+        self.config = config
+        self.driver = driver
+        #: Text to statement, remembering what was asked for lately.
+        self.lookup = lookup
+        self.random = Random()
+        self._threads = 2 * len(config.nodes) + 1
+        self.worker = Worker(threads=self._threads)
+        self.nodes: dict[str, Node] = {}
+        for address in config.nodes:
+            node = Node(address, self, _limits(config))
+            self.nodes[node.name] = node
+        self._changed = threading.Condition()
+        self.topology = Topology.of({n.name: n.region for n in self.nodes.values()})
+        self._failed_once: set[str] = set()
+        self.system = ""
+        self.monitor = Monitor(self)
+        self.sessions: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._closed = False
+        _clusters.add(self)
+
+    # Sessions.
+
+    def next_session(self) -> int:
+        """Return a number no other session of this process has."""
+        return next(_sessions)
+
+    def ready(self, deadline: float) -> None:
+        """Wait until some node answers.
+
+        Raises `NoNodeAvailableError` when every node has failed, or *deadline*
+        passes.
+        """
+        self._refuse_closed()
+        self.monitor.start()
+        topology = self.topology
+        if any(state.reachable for state in topology.nodes.values()):
+            return
+        self._failed_once.clear()
+        self.monitor.hurry()
+        self._wait_for(lambda: self._any_reachable() or self._all_failed(), deadline)
+        if not self._any_reachable():
+            raise NoNodeAvailableError(f"no node of the cluster answers: {self._why()}")
+
+    def await_writer(self, deadline: float) -> Node:
+        """Return the writer, waiting for one to be known until *deadline*."""
+        state = self.topology.writer
+        if state is None:
+            self.monitor.hurry()
+            self._wait_for(lambda: self.topology.writer is not None, deadline)
+            state = self.topology.writer
+        if state is None:
+            raise NoNodeAvailableError(
+                f"no writer is known; nothing was sent. {self._why()}. Try again "
+                "when the failover is over"
+            )
+        return self.nodes[state.name]
+
+    @property
+    def home_region(self) -> str | None:
+        """The region sessions are in: as configured, else that of the nearest node."""
+        if self.config.region is not None:
+            return self.config.region
+        near = self.near()
+        return near[0].region if near else None
+
+    def near(
+        self, *, region: str | None = None, without: Collection[str] = ()
+    ) -> tuple[NodeState, ...]:
+        """Return the nodes that should share the reads now."""
+        return nearest(
+            self.topology,
+            window=self.config.latency_window,
+            factor=self.config.latency_factor,
+            region=region,
+            without=without,
+        )
+
+    def pick(
+        self, *, region: str | None = None, without: Collection[str] = ()
+    ) -> Node | None:
+        """Choose a node for reads: near, and the less loaded of two."""
+        candidates = self.near(region=region, without=without)
+        if not candidates:
+            return None
+        chosen = less_loaded(
+            candidates, lambda name: self.nodes[name].load, self.random.sample
+        )
+        return self.nodes[chosen.name]
+
+    # What nodes say.
+
+    def observe(self, name: str, sample: Sample) -> None:
+        """Take in one answer of node *name*."""
+        with self._changed:
+            if self.system and sample.system and sample.system != self.system:
+                problem = (
+                    f"it belongs to another database cluster ({sample.system}, "
+                    f"not {self.system})"
+                )
+                self.topology = self.topology.lose(name, problem)
+                self._failed_once.add(name)
+            else:
+                self.system = sample.system
+                before = self.topology
+                self.topology = before.observe(name, sample)
+                self._report(name, before)
+            self._changed.notify_all()
+
+    def lose(self, name: str, problem: str) -> None:
+        """Take in that node *name* does not answer, and why."""
+        with self._changed:
+            before = self.topology
+            self.topology = before.lose(name, problem)
+            self._failed_once.add(name)
+            self._report(name, before)
+            newly = self.topology.version != before.version
+            self._changed.notify_all()
+        if newly:
+            self.nodes[name].pool.drain()
+
+    def demoted(self, name: str) -> None:
+        """Take in that node *name* has refused a write as a standby does."""
+        with self._changed:
+            before = self.topology
+            self.topology = before.demote(name)
+            self._report(name, before)
+        self.monitor.hurry()
+
+    def suspect(self, name: str) -> None:
+        """Have node *name* asked at once: something about it was not as believed."""
+        self.monitor.hurry(name)
+
+    def _report(self, name: str, before: Topology) -> None:
+        if self.topology.version == before.version:
+            return
+        state = self.topology.nodes[name]
+        logger.info(
+            "node_changed node=%s role=%s problem=%s version=%s epoch=%s",
+            name,
+            state.role.value,
+            state.problem,
+            self.topology.version,
+            self.topology.epoch,
+        )
+
+    # The end.
+
+    def close(self) -> None:
+        """Close every connection and end every thread of this cluster."""
+        if self._closed:
+            return
+        self._closed = True
+        self.monitor.stop()
+        for node in self.nodes.values():
+            node.pool.close()
+        self.worker.close(wait=2.0)
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def forget_after_fork(self) -> None:
+        """Start over in a forked child: its parent's connections are not its own."""
+        self._changed = threading.Condition()
+        for node in self.nodes.values():
+            node.pool.forget_after_fork()
+        self.monitor = Monitor(self)
+        for session in list(self.sessions):
+            session.forget_after_fork()
+
+    def __repr__(self) -> str:
+        writer = self.topology.writer
+        return (
+            f"<Cluster {self.config.engine} of {len(self.nodes)} nodes, "
+            f"writer {writer.name if writer else 'not known'}, "
+            f"{len(self.topology.readers)} readers>"
+        )
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            raise InterfaceError("the cluster is closed")
+
+    def _any_reachable(self) -> bool:
+        return any(state.reachable for state in self.topology.nodes.values())
+
+    def _all_failed(self) -> bool:
+        return self._closed or len(self._failed_once) == len(self.nodes)
+
+    def _why(self) -> str:
+        return "; ".join(
+            f"{state.name}: {state.problem or 'no answer yet'}"
+            if not state.reachable
+            else f"{state.name}: {state.role.value}"
+            for state in self.topology.nodes.values()
+        )
+
+    def _wait_for(self, condition: Any, deadline: float) -> None:
+        with self._changed:
+            while not condition() and not self._closed:
+                remaining = deadline - monotonic()
+                if remaining <= 0:
+                    return
+                self._changed.wait(remaining)
+
+
+def _limits(config: Config) -> PoolLimits:
+    return PoolLimits(
+        min_size=config.pool_min_size,
+        max_size=config.pool_max_size,
+        max_lifetime=config.pool_max_lifetime,
+        max_idle=config.pool_max_idle,
+        wait=config.pool_wait,
+        connect=config.connect_timeout,
+    )
+
+
+#: Every cluster of this process, for the child of a fork.
+_clusters: weakref.WeakSet[ClusterRuntime] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for cluster in list(_clusters):
+        cluster.forget_after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

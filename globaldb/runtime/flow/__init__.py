@@ -1,0 +1,32 @@
+"""The order of steps: route, check out, execute, capture the position, check in.
+
+Written once, as coroutines over a `globaldb.runtime.shell.Shell`.
+"""
+
+from __future__ import annotations
+
+from globaldb.runtime.flow.capture import current_position
+from globaldb.runtime.flow.execute import execute, explain
+from globaldb.runtime.flow.hold import hold, settle_hold
+from globaldb.runtime.flow.transaction import (
+    begin,
+    commit,
+    release,
+    rollback,
+    rollback_to,
+    savepoint,
+)
+
+__all__ = [
+    "begin",
+    "commit",
+    "current_position",
+    "execute",
+    "explain",
+    "hold",
+    "release",
+    "rollback",
+    "rollback_to",
+    "savepoint",
+    "settle_hold",
+]

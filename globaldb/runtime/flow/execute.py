@@ -1,0 +1,263 @@
+"""One statement of the application, from its verdict to its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.routing import READS, Fence, Route, Target, decide
+from globaldb.core.statement import (
+    Begin,
+    Commit,
+    Execute,
+    Release,
+    Rollback,
+    RollbackTo,
+    Savepoint,
+    SetTransaction,
+    Statement,
+    Verdict,
+)
+from globaldb.core.topology import Role
+from globaldb.core.transaction import TransactionMode, TransactionState
+from globaldb.core.trip import LinkStatus
+from globaldb.errors import InternalError
+from globaldb.runtime.flow import transaction as tx
+from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
+from globaldb.runtime.flow.read import read
+from globaldb.runtime.flow.send import company, send
+from globaldb.runtime.flow.settings import is_setting, make_setting
+from globaldb.runtime.flow.write import write
+
+if TYPE_CHECKING:
+    from globaldb.runtime.port import Work
+    from globaldb.runtime.session import Session
+
+
+async def execute(session: Session, work: Work) -> None:
+    """Execute *work* where it belongs; its cursor holds the answer afterwards."""
+    session.refuse_closed()
+    statement = work.statement
+    handle = _HANDLERS.get(type(statement.action))
+    if handle is not None and not statement.multiple:
+        if await handle(session, work, statement.action):
+            return
+    if isinstance(statement.action, Execute):
+        work.statement = _prepared(session, statement, statement.action)
+    begin_if_needed(session)
+    if is_setting(statement) and not statement.multiple:
+        await make_setting(session, work, run)
+    else:
+        await run(session, work)
+
+
+def begin_if_needed(session: Session) -> None:
+    """Outside autocommit every statement is in a transaction, as PEP 249 says."""
+    if not session.autocommit and not session.transaction.active:
+        tx.begin(session, TransactionMode())
+
+
+async def run(session: Session, work: Work) -> None:
+    """Run *work* on the lease held, or choose a node for it."""
+    if session.lease is not None:
+        await _on_lease(session, work)
+        return
+    if session.transaction.state is TransactionState.FAILED:
+        raise InternalError(
+            "the transaction was lost with its connection: roll back, then try again"
+        )
+    if session.transaction.active:
+        await tx.first_statement(session, work)
+        if work.on_success is not None and session.lease is not None:
+            work.on_success(session.lease.connection)
+        if work.statement.verdict is Verdict.PIN:
+            session.pinned = True
+        return
+    decision = decide(
+        work.statement, session.intent, session.books, session.cluster.topology
+    )
+    if decision.target is Target.READER:
+        await read(session, work, decision)
+    else:
+        await write(session, work, decision.reason)
+
+
+async def _on_lease(session: Session, work: Work) -> None:
+    """Run *work* on the connection the session holds."""
+    lease, node = session.lease, session.node
+    assert lease is not None  # noqa: S101 - the caller looked
+    assert node is not None  # noqa: S101 - kept together with the lease
+    transaction = session.transaction
+    inside = transaction.active
+    if transaction.state is TransactionState.BEGUN:
+        session.applied_before = lease.connection.settings
+    capture = session.on_writer and not inside
+    trip = company(session, lease.connection, work.statement, capture=capture)
+    reply = await send(session, lease, work.call, trip, work.deadline)
+    if reply.status is LinkStatus.LOST and not inside and not reply.done:
+        session.cluster.suspect(node.name)
+        session.release()
+        if work.statement.verdict in READS or not reply.sent:
+            raise_lost(node, reply, "the statement ran")
+        session.books.lost_position()
+        raise_unknown(node, reply, "the statement")
+    if capture and reply.position is None and reply.sent:
+        session.books.lost_position()
+    tx.take_in(session, node, lease, reply)
+    if work.on_success is not None:
+        work.on_success(lease.connection)
+    if work.statement.verdict is Verdict.PIN:
+        session.pinned = True
+    session.route = Route(
+        role=node.state.role,
+        node=node.name,
+        region=node.region,
+        reason="transaction" if inside else "pinned",
+        verdict=work.statement.verdict.value,
+        statement=work.statement.reason,
+        fence=Fence.EXACT if node.state.role is Role.WRITER else Fence.NONE,
+    )
+    if not session.transaction.active:
+        # A script may have ended the transaction this lease was held for.
+        session.release()
+
+
+def explain(session: Session, statement: Statement) -> Route:
+    """Say where *statement* would go now, without sending anything."""
+    if session.lease is not None and session.node is not None:
+        node = session.node
+        why = "transaction" if session.transaction.active else "pinned"
+        return _explained(session, node.name, node.state.role, why, statement)
+    if session.transaction.active or not session.autocommit:
+        decision = tx.transaction_target(session, None)
+    else:
+        decision = decide(
+            statement, session.intent, session.books, session.cluster.topology
+        )
+    if decision.target is Target.READER:
+        near = session.cluster.near(region=session.region_option)
+        stay = session.books.read_node
+        names = [state.name for state in near]
+        if names:
+            name = stay if stay in names else names[0]
+            role = session.cluster.topology.nodes[name].role
+            return _explained(session, name, role, decision.reason, statement)
+    writer = session.cluster.topology.writer
+    name = writer.name if writer is not None else None
+    return _explained(session, name, Role.WRITER, decision.reason, statement)
+
+
+def _explained(
+    session: Session, name: str | None, role: Role, reason: str, statement: Statement
+) -> Route:
+    floor = session.books.floor
+    needs = role is Role.READER and floor is not None
+    return Route(
+        role=role,
+        node=name,
+        region=session.cluster.topology.nodes[name].region if name else None,
+        reason=reason,
+        verdict=statement.verdict.value,
+        statement=statement.reason,
+        fence=Fence.EXACT if needs else Fence.NONE,
+        required=str(floor) if needs else None,
+    )
+
+
+def _prepared(session: Session, statement: Statement, action: Execute) -> Statement:
+    """EXECUTE is what its body is; a name the session does not know is a write."""
+    body = session.prepared_bodies.get(action.name)
+    if body is None or session.settings.prepared(action.name) is None:
+        return Statement(Verdict.WRITE, "unknown_prepared_statement", "EXECUTE")
+    return Statement(body.verdict, body.reason, statement.command, alone=body.alone)
+
+
+# Statements about the transaction. Each handler answers whether it dealt with it.
+
+
+async def _begin(session: Session, work: Work, action: Begin) -> bool:
+    if session.transaction.active:
+        return session.transaction.state is TransactionState.BEGUN and _ack(
+            work, "BEGIN"
+        )
+    mode = TransactionMode(action.isolation, action.read_only, action.deferrable)
+    tx.begin(session, mode)
+    return _ack(work, "BEGIN")
+
+
+async def _commit(session: Session, work: Work, action: Commit) -> bool:
+    mode = session.transaction.mode
+    was_active = session.transaction.active
+    failed = session.transaction.state is TransactionState.FAILED
+    await tx.commit(session)
+    if action.chain and was_active:
+        tx.begin(session, mode)
+    return _ack(work, "ROLLBACK" if failed else "COMMIT")
+
+
+async def _rollback(session: Session, work: Work, action: Rollback) -> bool:
+    mode = session.transaction.mode
+    was_active = session.transaction.active
+    await tx.rollback(session)
+    if action.chain and was_active:
+        tx.begin(session, mode)
+    return _ack(work, "ROLLBACK")
+
+
+async def _savepoint(session: Session, work: Work, action: Savepoint) -> bool:
+    begin_if_needed(session)
+    transaction = session.transaction
+    if not transaction.active or transaction.state is TransactionState.FAILED:
+        return False
+    tx.savepoint(session, action.name, f"SAVEPOINT {quoted(action.name)}")
+    return _ack(work, "SAVEPOINT")
+
+
+async def _release(session: Session, work: Work, action: Release) -> bool:
+    transaction = session.transaction
+    if transaction.state is TransactionState.FAILED:
+        return False
+    if not transaction.has_savepoint(action.name):
+        return False
+    tx.release(session, action.name, f"RELEASE {quoted(action.name)}")
+    return _ack(work, "RELEASE")
+
+
+async def _rollback_to(session: Session, work: Work, action: RollbackTo) -> bool:
+    if not session.transaction.has_savepoint(action.name):
+        return False
+    await tx.rollback_to(session, action.name, f"ROLLBACK TO {quoted(action.name)}")
+    return _ack(work, "ROLLBACK")
+
+
+async def _set_transaction(
+    session: Session, work: Work, action: SetTransaction
+) -> bool:
+    begin_if_needed(session)
+    mode = TransactionMode(action.isolation, action.read_only, action.deferrable)
+    return session.transaction.narrow(mode) and _ack(work, "SET")
+
+
+def quoted(name: str) -> str:
+    """Return *name* as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _ack(work: Work, tag: str) -> bool:
+    work.acknowledge(tag)
+    return True
+
+
+_Handler = Callable[["Session", "Work", Any], Awaitable[bool]]
+
+_HANDLERS: dict[Any, _Handler] = {
+    Begin: _begin,
+    Commit: _commit,
+    Rollback: _rollback,
+    Savepoint: _savepoint,
+    Release: _release,
+    RollbackTo: _rollback_to,
+    SetTransaction: _set_transaction,
+}
+
+__all__ = ["begin_if_needed", "execute", "explain", "quoted", "raise_fault", "run"]

@@ -1,0 +1,45 @@
+"""What a failed trip means: repeat, go elsewhere, or say precisely what happened."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from globaldb.core.faults import Fault
+from globaldb.errors import NodeLostError, OutcomeUnknownError
+
+if TYPE_CHECKING:
+    from globaldb.core.trip import Reply
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.session import Session
+
+
+def fault_of(session: Session, error: BaseException, link: Any) -> Fault:
+    """Classify *error* of *link*."""
+    return session.cluster.driver.fault(error, link)
+
+
+def raise_fault(error: BaseException) -> NoReturn:
+    """Raise the database's own error as it is."""
+    raise error
+
+
+def raise_lost(node: Node, reply: Reply, what: str) -> NoReturn:
+    """Raise for a connection that broke before *what* could have been applied."""
+    cause = reply.error
+    raise NodeLostError(
+        f"the connection to {node.name} was lost before {what}: {_text(cause)}. "
+        "Nothing was applied; it is safe to try again"
+    ) from cause
+
+
+def raise_unknown(node: Node, reply: Reply, what: str) -> NoReturn:
+    """Raise for a connection that broke after *what* had been sent."""
+    cause = reply.error
+    raise OutcomeUnknownError(
+        f"the connection to {node.name} was lost after {what} had been sent: "
+        f"{_text(cause)}. It may have been applied; look before you repeat it"
+    ) from cause
+
+
+def _text(error: BaseException | None) -> str:
+    return " ".join(str(error).split()) if error is not None else "no reason given"

@@ -1,0 +1,109 @@
+"""A connection held while the driver itself talks on it: COPY, stream(), executemany.
+
+These cannot share a trip with anything, so what has to stand before them (settings,
+BEGIN) pays for a trip of its own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.lending import Outcome
+from globaldb.core.routing import READS, Fence, Route, Target, decide
+from globaldb.core.statement import Verdict
+from globaldb.core.topology import Role
+from globaldb.core.transaction import TransactionState
+from globaldb.core.trip import LinkStatus, Reply
+from globaldb.errors import InternalError
+from globaldb.runtime.flow import transaction as tx
+from globaldb.runtime.flow.execute import begin_if_needed
+from globaldb.runtime.flow.faults import raise_fault
+from globaldb.runtime.flow.send import company, send, settle
+
+if TYPE_CHECKING:
+    from globaldb.core.lending import Lease
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.port import Work
+    from globaldb.runtime.session import Session
+
+
+async def hold(session: Session, work: Work, *, begin: bool = True) -> Any:
+    """Place *work*, send what must stand before it, and return the connection.
+
+    The caller talks on it as it likes, then calls `settle_hold`.
+    """
+    session.refuse_closed()
+    if begin:
+        begin_if_needed(session)
+    if session.transaction.state is TransactionState.FAILED and session.lease is None:
+        raise InternalError(
+            "the transaction was lost with its connection: roll back, then try again"
+        )
+    if session.lease is None:
+        reason, node, lease = await _place(session, work)
+        session.applied_before = lease.connection.settings
+        session.keep(lease, node)
+        session.route = _route(session, work, node, reason)
+    lease, held = session.lease, session.node
+    assert lease is not None  # noqa: S101 - kept just above
+    assert held is not None  # noqa: S101 - kept just above
+    link = lease.connection
+    link.face = session.face
+    link.last_session = session.id
+    trip = company(session, link, None, capture=False)
+    if trip.before:
+        reply = await send(session, lease, None, trip, work.deadline)
+        if session.transaction.active:
+            tx.take_in(session, held, lease, reply)
+        elif reply.error is not None:
+            session.release(Outcome.DISCARD)
+            raise_fault(reply.error)
+    session.shell.busy = link
+    return link
+
+
+async def settle_hold(session: Session, work: Work, *, failed: bool) -> None:
+    """Bring the books up to what happened on the connection held, and let go.
+
+    What was written has no position yet: the next read at the writer takes one.
+    """
+    lease, node = session.lease, session.node
+    if lease is None or node is None:
+        return
+    session.shell.ended(lease.connection)
+    status = lease.connection.link_status
+    reply = Reply(status=status, done=not failed)
+    if work.statement.verdict not in READS and not session.transaction.active:
+        session.books.lost_position()
+    settle(session, lease, node, reply)
+    if work.statement.verdict is Verdict.PIN and not failed:
+        session.pinned = True
+    if session.transaction.active and status is not LinkStatus.LOST:
+        return
+    session.release()
+
+
+async def _place(session: Session, work: Work) -> tuple[str, Node, Lease[Any]]:
+    if session.transaction.active:
+        return await tx.place(session, work)
+    decision = decide(
+        work.statement, session.intent, session.books, session.cluster.topology
+    )
+    if decision.target is Target.READER:
+        found = await tx.fresh_reader(session, decision, work.deadline)
+        if found is not None:
+            return (decision.reason, *found)
+    node, lease = await tx.borrow_writer(session, work.deadline)
+    return decision.reason, node, lease
+
+
+def _route(session: Session, work: Work, node: Node, reason: str) -> Route:
+    return Route(
+        role=node.state.role,
+        node=node.name,
+        region=node.region,
+        reason=reason,
+        verdict=work.statement.verdict.value,
+        statement=work.statement.reason,
+        fence=Fence.EXACT if node.state.role is Role.WRITER else Fence.NONE,
+    )

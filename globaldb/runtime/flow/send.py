@@ -1,0 +1,123 @@
+"""One statement to one connection, and the session's books brought up to date."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.settings import Settings, after_rollback, replay
+from globaldb.core.transaction import TransactionMode, TransactionState
+from globaldb.core.trip import LinkStatus, Reply, Trip
+
+if TYPE_CHECKING:
+    from globaldb.core.lending import Lease
+    from globaldb.core.statement import Statement
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.session import Session
+
+
+def company(
+    session: Session, link: Any, statement: Statement | None, *, capture: bool
+) -> Trip:
+    """What has to travel with *statement* to *link*."""
+    before = replay(link.settings, session.settings.current)
+    alone = statement is not None and statement.alone
+    script = statement is not None and statement.multiple
+    return Trip(
+        before=(*before, *session.transaction.pending),
+        capture=capture and not script,
+        alone=alone,
+        script=script,
+    )
+
+
+async def send(
+    session: Session,
+    lease: Lease[Any],
+    call: Any,
+    trip: Trip,
+    deadline: float | None,
+) -> Reply:
+    """Send *call*; what cannot stand beside it goes ahead in trips of its own."""
+    link = lease.connection
+    link.face = session.face
+    link.last_session = session.id
+    if trip.guard and (trip.alone or trip.script):
+        ahead = await session.shell.travel(link, None, Trip(guard=True), deadline)
+        if ahead.error is not None:
+            return ahead
+        trip = replace(trip, guard=False)
+        reply = await _with_company(session, link, call, trip, deadline)
+        reply.replayed = ahead.replayed
+        return reply
+    return await _with_company(session, link, call, trip, deadline)
+
+
+async def _with_company(
+    session: Session, link: Any, call: Any, trip: Trip, deadline: float | None
+) -> Reply:
+    attempted = session.settings.current
+    if trip.before and (trip.alone or trip.script):
+        ahead = await session.shell.travel(
+            link, None, Trip(before=trip.before), deadline
+        )
+        _applied(session, link, ahead, attempted)
+        if ahead.error is not None:
+            return ahead
+        _note_begun(session, ahead)
+        trip = replace(trip, before=())
+    try:
+        reply = await session.shell.travel(link, call, trip, deadline)
+    except BaseException:
+        # An interruption: what was sent may have run, and so may its commit.
+        session.books.lost_position()
+        _sync_transaction(session, link.link_status)
+        raise
+    if trip.before:
+        _applied(session, link, reply, attempted)
+    return reply
+
+
+def _applied(session: Session, link: Any, reply: Reply, attempted: Settings) -> None:
+    """Settings count as applied only when the unit they stood in succeeded."""
+    if reply.error is None or (reply.prepared and session.transaction.active):
+        link.settings = attempted
+    elif reply.prepared:
+        link.settings = after_rollback(link.settings, attempted)
+
+
+def _note_begun(session: Session, reply: Reply) -> None:
+    if reply.status is LinkStatus.OPEN and session.transaction.pending:
+        session.transaction.sent()
+
+
+def settle(session: Session, lease: Lease[Any], node: Node, reply: Reply) -> None:
+    """Bring the transaction's books up to what the server said, and let go."""
+    if session.lease is None and reply.status in (LinkStatus.OPEN, LinkStatus.FAILED):
+        session.keep(lease, node)
+    _sync_transaction(session, reply.status)
+    if reply.position is not None:
+        session.books.captured(reply.position, monotonic())
+        node.saw(reply.position)
+
+
+def _sync_transaction(session: Session, status: LinkStatus) -> None:
+    transaction = session.transaction
+    if status in (LinkStatus.OPEN, LinkStatus.FAILED):
+        if not transaction.active:
+            # A script, or a statement the client does not parse, began one.
+            transaction.begin(TransactionMode())
+            session.settings.begin()
+        if transaction.pending or transaction.state is TransactionState.BEGUN:
+            transaction.sent()
+        if status is LinkStatus.FAILED:
+            transaction.failed()
+    elif transaction.state in (TransactionState.OPEN, TransactionState.FAILED):
+        if status is LinkStatus.LOST:
+            if transaction.state is TransactionState.OPEN:
+                transaction.failed()
+        else:
+            # The statement itself ended the transaction (a script, a procedure).
+            transaction.end()
+            session.settings.end(committed=True)

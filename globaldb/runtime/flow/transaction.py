@@ -1,0 +1,339 @@
+"""Transactions: begun with their first statement, ended with their position."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.consistency import Consistency
+from globaldb.core.faults import Fault
+from globaldb.core.lending import Outcome
+from globaldb.core.routing import (
+    READS,
+    Decision,
+    Fence,
+    Route,
+    Target,
+    decide_read,
+    forbids_readers,
+    refuse_write,
+)
+from globaldb.core.settings import after_rollback
+from globaldb.core.topology import Role
+from globaldb.core.transaction import TransactionMode, TransactionState
+from globaldb.core.trip import LinkStatus, Reply, Trip
+from globaldb.errors import Error, NodeLostError, ReadOnlyError
+from globaldb.runtime.flow.capture import wait_for
+from globaldb.runtime.flow.faults import (
+    fault_of,
+    raise_fault,
+    raise_lost,
+    raise_unknown,
+)
+from globaldb.runtime.flow.read import find_reader
+from globaldb.runtime.flow.send import company, send, settle
+from globaldb.runtime.flow.write import borrow_writer
+
+if TYPE_CHECKING:
+    from globaldb.core.lending import Lease
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.port import Work
+    from globaldb.runtime.session import Session
+
+
+def begin(session: Session, mode: TransactionMode) -> None:
+    """Start a transaction in the books; the server hears of it later."""
+    default = session.mode
+    session.transaction.begin(
+        TransactionMode(
+            mode.isolation if mode.isolation is not None else default.isolation,
+            mode.read_only if mode.read_only is not None else default.read_only,
+            mode.deferrable if mode.deferrable is not None else default.deferrable,
+        )
+    )
+    session.settings.begin()
+    session.hot = None
+
+
+async def first_statement(session: Session, work: Work) -> None:
+    """Place a transaction and run its first statement, BEGIN in front of it."""
+    reason, node, lease = await place(session, work)
+    reply = await _run(session, work, node, lease)
+    fault = _fault(session, reply, lease)
+    if fault in (Fault.NODE_LOST, Fault.UNAVAILABLE) or (
+        fault is Fault.READ_ONLY and reason != "read_only_transaction"
+    ):
+        # Nothing of the transaction can have survived its connection.
+        if fault is Fault.READ_ONLY and lease.connection.standby:
+            session.cluster.demoted(node.name)
+        session.cluster.suspect(node.name)
+        session.hand_back(lease, node, Outcome.DISCARD)
+        if session.lease is lease:
+            session.lease = session.node = None
+        reason, node, lease = await place(session, work)
+        reply = await _run(session, work, node, lease)
+    take_in(session, node, lease, reply)
+    session.route = _route(session, work, node, reason)
+
+
+async def place(session: Session, work: Work | None) -> tuple[str, Node, Lease[Any]]:
+    """Choose where the transaction runs, and check a connection out there."""
+    deadline = work.deadline if work is not None else session.deadline()
+    decision = transaction_target(session, work)
+    if decision.target is Target.READER:
+        found = await fresh_reader(session, decision, deadline)
+        if found is not None:
+            return (decision.reason, *found)
+    node, lease = await borrow_writer(session, deadline)
+    return decision.reason, node, lease
+
+
+def transaction_target(session: Session, work: Work | None) -> Decision:
+    """Decide who may serve the transaction that is about to open."""
+    intent = session.intent
+    mode = session.transaction.mode
+    default = session.settings.value_of("default_transaction_isolation")
+    if forbids_readers(mode.isolation, default):
+        return Decision(Target.WRITER, "serializable")
+    if mode.read_only or (mode.read_only is None and _reads_only(session)):
+        decision = decide_read(intent, session.books, session.cluster.topology)
+        if decision.target is Target.READER:
+            return Decision(Target.READER, "read_only_transaction", decision.required)
+        return decision
+    if intent.consistency is None:
+        writing = work is not None and work.statement.verdict not in READS
+        try:
+            refuse_write(intent, session.cluster.topology)
+        except ReadOnlyError:
+            if writing:
+                raise
+            return Decision(Target.READER, "no_write_forwarding")
+    return Decision(Target.WRITER, "transaction")
+
+
+def _reads_only(session: Session) -> bool:
+    sql = session.settings.value_of("default_transaction_read_only")
+    if sql is None:
+        return False
+    return sql.rstrip("; \n").lower().rpartition(" ")[2].strip("'=") in (
+        "on",
+        "true",
+        "1",
+        "yes",
+        "only",
+    )
+
+
+async def fresh_reader(
+    session: Session, decision: Decision, deadline: float | None
+) -> tuple[Node, Lease[Any]] | None:
+    """A reader that is fresh enough before the transaction's snapshot, or None."""
+    tried: list[str] = []
+    while True:
+        found = await find_reader(session, decision, tried)
+        if isinstance(found, str):
+            return None
+        node = found.node
+        try:
+            lease = await session.shell.borrow(node, deadline)
+        except Error:
+            tried.append(node.name)
+            session.cluster.suspect(node.name)
+            continue
+        fresh = found.caught_up or found.required is None
+        if not fresh and found.required is not None:
+            until = monotonic() + _price(session)
+            try:
+                fresh = await wait_for(session, node, lease, found.required, until)
+            except BaseException:
+                session.hand_back(lease, node)
+                raise
+        if fresh and not lease.connection.hung_up():
+            return node, lease
+        session.hand_back(lease, node)
+        if fresh:
+            continue
+        return None
+
+
+def _price(session: Session) -> float:
+    writer = session.cluster.topology.writer
+    if writer is not None and writer.latency is not None:
+        return writer.latency
+    return session.cluster.config.fence_wait
+
+
+async def _run(session: Session, work: Work, node: Node, lease: Lease[Any]) -> Reply:
+    session.applied_before = lease.connection.settings
+    session.keep(lease, node)
+    trip = company(session, lease.connection, work.statement, capture=False)
+    return await send(session, lease, work.call, trip, work.deadline)
+
+
+def _fault(session: Session, reply: Reply, lease: Lease[Any]) -> Fault | None:
+    if reply.error is None:
+        return None
+    return fault_of(session, reply.error, lease.connection)
+
+
+def take_in(session: Session, node: Node, lease: Lease[Any], reply: Reply) -> None:
+    """Update the books after a statement inside a transaction; raise its error."""
+    settle(session, lease, node, reply)
+    transaction = session.transaction
+    if reply.error is None:
+        return
+    if reply.status is LinkStatus.LOST:
+        _lost(session, node)
+        raise_lost(node, reply, "the transaction was committed")
+    if reply.status is LinkStatus.IDLE and transaction.state is TransactionState.BEGUN:
+        # BEGIN itself was refused: there is no transaction.
+        _end(session, committed=False)
+    raise_fault(reply.error)
+
+
+def _lost(session: Session, node: Node) -> None:
+    session.cluster.suspect(node.name)
+    session.transaction_lost()
+
+
+async def commit(session: Session) -> None:
+    """Commit; on the writer the position comes back in the same round trip."""
+    transaction = session.transaction
+    if transaction.state in (TransactionState.IDLE, TransactionState.BEGUN):
+        _end(session, committed=True)
+        return
+    lease, node = session.lease, session.node
+    if lease is None or node is None:
+        _end(session, committed=False)
+        raise NodeLostError(
+            "the transaction was lost with its connection, and rolled back by the "
+            "server. Nothing was applied; it is safe to try again"
+        )
+    writer = session.on_writer
+    trip = Trip(capture=writer and transaction.state is TransactionState.OPEN)
+    ok = transaction.state is TransactionState.OPEN
+    deadline = session.deadline()
+    try:
+        reply = await session.shell.travel(lease.connection, b"COMMIT", trip, deadline)
+    except BaseException:
+        session.books.lost_position()
+        _finish(session, lease, committed=False)
+        raise
+    await _committed(session, node, lease, reply, writer=writer, ok=ok)
+
+
+async def _committed(
+    session: Session,
+    node: Node,
+    lease: Lease[Any],
+    reply: Reply,
+    *,
+    writer: bool,
+    ok: bool,
+) -> None:
+    if writer and ok and reply.done and reply.position is None:
+        session.books.lost_position()
+    if reply.position is not None:
+        session.books.captured(reply.position, monotonic())
+        node.saw(reply.position)
+    elif not writer:
+        session.books.read(node.name, monotonic())
+    done = reply.done and ok
+    lost = not reply.done and reply.status is LinkStatus.LOST
+    if lost and writer:
+        session.books.lost_position()
+    _finish(session, lease, committed=done)
+    if lost:
+        session.cluster.suspect(node.name)
+        if writer:
+            raise_unknown(node, reply, "COMMIT")
+        raise_lost(node, reply, "the read-only transaction ended")
+    if reply.error is not None:
+        raise_fault(reply.error)
+
+
+async def rollback(session: Session) -> None:
+    """Roll back. What was read on the writer meanwhile is covered by its position."""
+    transaction = session.transaction
+    lease, node = session.lease, session.node
+    sent = transaction.state in (TransactionState.OPEN, TransactionState.FAILED)
+    if not sent or lease is None or node is None:
+        _end(session, committed=False)
+        return
+    trip = Trip(capture=session.on_writer, alone=True)
+    deadline = monotonic() + session.cluster.config.connect_timeout
+    try:
+        reply = await session.shell.travel(
+            lease.connection, b"ROLLBACK", trip, deadline
+        )
+        if reply.position is not None:
+            session.books.captured(reply.position, monotonic())
+        elif not session.on_writer:
+            session.books.read(node.name, monotonic())
+        else:
+            session.books.lost_position()
+    finally:
+        _finish(session, lease, committed=False)
+    # A connection lost now is no error: the server rolls back what it held.
+    if reply.error is not None and reply.status is not LinkStatus.LOST:
+        raise_fault(reply.error)
+
+
+def savepoint(session: Session, name: str, sql: str) -> None:
+    """Set a savepoint; it is sent with the next statement."""
+    session.transaction.savepoint(name, sql)
+    session.settings.savepoint(name)
+
+
+def release(session: Session, name: str, sql: str) -> None:
+    """Release a savepoint; it is sent with the next statement, if it has to be."""
+    session.transaction.release(name, sql)
+    session.settings.release(name)
+
+
+async def rollback_to(session: Session, name: str, sql: str) -> None:
+    """Roll back to a savepoint."""
+    transaction = session.transaction
+    lease, node = session.lease, session.node
+    must_send = transaction.rollback_to(name)
+    session.settings.rollback_to(name)
+    if not must_send or lease is None or node is None:
+        return
+    reply = await session.shell.travel(
+        lease.connection, sql.encode(), Trip(), session.deadline()
+    )
+    if reply.error is None:
+        transaction.rolled_back_to()
+        lease.connection.settings = session.settings.current
+        return
+    take_in(session, node, lease, reply)
+
+
+def _finish(session: Session, lease: Lease[Any], *, committed: bool) -> None:
+    """The transaction is over on the server: books, settings, lease."""
+    link = lease.connection
+    attempted = link.settings
+    _end(session, committed=committed)
+    if not committed:
+        link.settings = after_rollback(session.applied_before, attempted)
+    session.release()
+
+
+def _end(session: Session, *, committed: bool) -> None:
+    session.transaction.end()
+    session.settings.end(committed=committed)
+
+
+def _route(session: Session, work: Work, node: Node, reason: str) -> Route:
+    state = node.state
+    return Route(
+        role=state.role,
+        node=node.name,
+        region=node.region,
+        reason=reason,
+        verdict=work.statement.verdict.value,
+        statement=work.statement.reason,
+        fence=Fence.EXACT
+        if state.role is Role.WRITER or session.consistency is Consistency.SESSION
+        else Fence.NONE,
+    )

@@ -1,0 +1,156 @@
+"""Writes: on the writer, exactly once, with the position in the same round trip."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.faults import Fault
+from globaldb.core.lending import Outcome
+from globaldb.core.routing import READS, Fence, Route
+from globaldb.core.statement import Verdict
+from globaldb.core.topology import Role
+from globaldb.errors import ProgrammingError
+from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unknown
+from globaldb.runtime.flow.send import company, send, settle
+
+if TYPE_CHECKING:
+    from globaldb.core.lending import Lease
+    from globaldb.core.statement import Statement
+    from globaldb.core.trip import Reply
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.port import Work
+    from globaldb.runtime.session import Session
+
+#: How often work that certainly was not executed is tried again.
+_ATTEMPTS = 3
+
+
+async def write(
+    session: Session, work: Work, reason: str, *, tried: tuple[str, ...] = ()
+) -> None:
+    """Run *work* on the writer, outside a transaction.
+
+    Repeated only when it certainly was not executed: the connection broke before
+    anything was sent, a standby refused it, or it only reads.
+    """
+    for attempt in range(_ATTEMPTS):
+        node, lease = await borrow_writer(session, work.deadline)
+        last = attempt == _ATTEMPTS - 1
+        session.route = _route(work.statement, node, reason, tried)
+        try:
+            _same_connection(session, work.statement, lease)
+            trip = company(session, lease.connection, work.statement, capture=True)
+            reply = await send(session, lease, work.call, trip, work.deadline)
+            if _done(session, work, node, lease, reply, last=last):
+                if work.on_success is not None:
+                    work.on_success(lease.connection)
+                _keep_if_pinned(session, work.statement, lease, node)
+                return
+        finally:
+            if session.lease is not lease:
+                session.hand_back(lease, node)
+        tried = (*tried, node.name)
+
+
+async def borrow_writer(
+    session: Session, deadline: float | None
+) -> tuple[Node, Lease[Any]]:
+    """Check out a connection to the writer that has not hung up meanwhile."""
+    connect = monotonic() + session.cluster.config.connect_timeout
+    while True:
+        node = await session.shell.await_writer(connect)
+        lease = await session.shell.borrow(node, deadline)
+        if not lease.connection.hung_up():
+            return node, lease
+        node.pool.checkin(lease, Outcome.DISCARD)
+
+
+def _done(
+    session: Session,
+    work: Work,
+    node: Node,
+    lease: Lease[Any],
+    reply: Reply,
+    *,
+    last: bool,
+) -> bool:
+    """Take the reply in: True when it is over, False when it may be tried again."""
+    if reply.error is None:
+        settle(session, lease, node, reply)
+        _note_position(session, reply)
+        return True
+    fault = fault_of(session, reply.error, lease.connection)
+    harmless = work.statement.verdict in READS
+    if fault is Fault.NODE_LOST:
+        session.cluster.suspect(node.name)
+        if reply.sent and not harmless:
+            session.books.lost_position()
+            raise_unknown(node, reply, "the statement")
+        if not last:
+            return False
+    elif fault is Fault.READ_ONLY and lease.connection.standby:
+        # It was promoted over: nothing was executed, the writer is elsewhere.
+        session.cluster.demoted(node.name)
+        if not last:
+            return False
+    elif reply.sent and fault is Fault.STATEMENT:
+        _after_error(session, work.statement, lease)
+    settle(session, lease, node, reply)
+    raise_fault(reply.error)
+
+
+def _after_error(session: Session, statement: Statement, lease: Lease[Any]) -> None:
+    """A script or procedure that failed half-way may have committed before that."""
+    if statement.multiple or statement.alone:
+        session.books.lost_position()
+
+
+def _note_position(session: Session, reply: Reply) -> None:
+    if reply.position is None:
+        session.books.lost_position()
+    session.hot = None
+
+
+def _same_connection(session: Session, statement: Statement, lease: Lease[Any]) -> None:
+    """Refuse to answer currval() from a connection somebody else has used since."""
+    if statement.verdict is not Verdict.SAME_CONNECTION or statement.action:
+        return
+    if statement.command != "SELECT":
+        return
+    session.pin_writes = True
+    if lease.connection.last_session != session.id:
+        raise ProgrammingError(
+            f"{statement.reason}: the connection that ran this session's previous "
+            "statement has served another session since, so its answer would not be "
+            "yours. From now on this session keeps its connection; use RETURNING, or "
+            "run both statements in one transaction"
+        )
+
+
+def _keep_if_pinned(
+    session: Session, statement: Statement, lease: Lease[Any], node: Node
+) -> None:
+    pins = statement.verdict is Verdict.PIN or (
+        session.pin_writes and statement.verdict is Verdict.WRITE
+    )
+    if pins:
+        session.pinned = True
+        if session.lease is None:
+            session.applied_before = lease.connection.settings
+            session.keep(lease, node)
+
+
+def _route(
+    statement: Statement, node: Node, reason: str, tried: tuple[str, ...]
+) -> Route:
+    return Route(
+        role=Role.WRITER,
+        node=node.name,
+        region=node.region,
+        reason=reason,
+        verdict=statement.verdict.value,
+        statement=statement.reason,
+        fence=Fence.EXACT if statement.verdict in READS else Fence.NONE,
+        tried=tried,
+    )

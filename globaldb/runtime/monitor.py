@@ -1,0 +1,126 @@
+"""The monitor: asks every node once a second what it is, one thread a node.
+
+A node that hangs keeps only its own thread waiting. While no session is open, nothing
+is asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from globaldb.core.lending import Outcome
+from globaldb.errors import InterfaceError, PoolTimeoutError
+
+if TYPE_CHECKING:
+    from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.node import Node
+
+logger = logging.getLogger("globaldb")
+
+#: Probes go on for this many seconds after the last session closed, so that an
+#: application that opens a session per request always finds a fresh topology.
+_LINGER = 60.0
+
+
+class Monitor:
+    """The probing threads of one cluster. They start with its first session."""
+
+    def __init__(self, cluster: ClusterRuntime) -> None:
+        self._cluster = cluster
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._wake: dict[str, threading.Event] = {}
+        self._threads: list[threading.Thread] = []
+        self._needed_at = 0.0
+
+    def start(self) -> None:
+        """Ask from now on; wakes threads that rest because no session was open."""
+        rested = monotonic() - self._needed_at > _LINGER
+        self._needed_at = monotonic()
+        if self._threads:
+            if rested:
+                self.hurry()
+            return
+        with self._lock:
+            if self._threads or self._stopping.is_set():
+                return
+            for node in self._cluster.nodes.values():
+                wake = self._wake[node.name] = threading.Event()
+                thread = threading.Thread(
+                    target=self._watch,
+                    args=(node, wake),
+                    name=f"globaldb-monitor-{node.name}",
+                    daemon=True,
+                )
+                thread.start()
+                self._threads.append(thread)
+
+    def hurry(self, name: str | None = None) -> None:
+        """Ask node *name* now, or all of them."""
+        for node, wake in self._wake.items():
+            if name is None or node == name:
+                wake.set()
+
+    def stop(self) -> None:
+        """End the threads; waits for those that are not waiting for a node."""
+        self._stopping.set()
+        self.hurry()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout=2.0)
+
+    def _watch(self, node: Node, wake: threading.Event) -> None:
+        interval = self._cluster.config.probe_interval
+        while not self._stopping.is_set():
+            wake.clear()
+            try:
+                self._probe(node)
+                node.pool.tick(monotonic())
+            except Exception:
+                # The thread must live on: a node nobody watches is never used again.
+                logger.exception("monitor_failed node=%s", node.name)
+            # Jitter keeps many processes from asking in step.
+            pause = interval * self._cluster.random.uniform(0.9, 1.1)
+            if self._resting():
+                pause = _LINGER
+            wake.wait(pause)
+
+    def _resting(self) -> bool:
+        if len(self._cluster.sessions):
+            self._needed_at = monotonic()
+        return monotonic() - self._needed_at > _LINGER
+
+    def _probe(self, node: Node) -> None:
+        deadline = monotonic() + self._cluster.config.connect_timeout
+        try:
+            lease = node.pool.checkout(deadline)
+        except PoolTimeoutError as error:
+            # All its connections are in use: that says nothing against the node.
+            if node.pool.stats.busy == 0:
+                self._cluster.lose(node.name, str(error))
+            return
+        except InterfaceError:
+            return
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the node's state
+            self._lose(node, error)
+            return
+        outcome = Outcome.DISCARD
+        try:
+            sample = self._cluster.driver.sample(lease.connection, deadline)
+            outcome = Outcome.REUSE
+        except Exception as error:  # noqa: BLE001 - as above
+            self._lose(node, error)
+        else:
+            node.saw(sample.position)
+            self._cluster.observe(node.name, sample)
+        finally:
+            node.pool.checkin(lease, outcome)
+
+    def _lose(self, node: Node, error: Exception) -> None:
+        if self._stopping.is_set():
+            return
+        text = " ".join(str(error).split())
+        self._cluster.lose(node.name, text or type(error).__name__)

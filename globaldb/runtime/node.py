@@ -1,0 +1,73 @@
+"""One node as this process uses it: its pool, and what was learnt about it."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.latency import smoothed
+from globaldb.runtime.pool import Pool
+
+if TYPE_CHECKING:
+    from globaldb.config import NodeAddress
+    from globaldb.core.lending import PoolLimits
+    from globaldb.core.position import Lsn
+    from globaldb.core.topology import NodeState
+    from globaldb.runtime.cluster import ClusterRuntime
+
+
+class Node:
+    """A pool of connections to one server, and what is known about that server."""
+
+    def __init__(
+        self, address: NodeAddress, cluster: ClusterRuntime, limits: PoolLimits
+    ) -> None:
+        self.address = address
+        self.name = str(address)
+        self._cluster = cluster
+        #: How far it has certainly replayed: grows with every look at it.
+        self.replayed: Lsn | None = None
+        #: Smoothed seconds from a commit's reply until it was visible here.
+        self.catch_up: float | None = None
+        self.pool: Pool[Any] = Pool(
+            self.name,
+            open=self._open,
+            close=cluster.driver.close,
+            clean=cluster.driver.clean,
+            abandon=cluster.driver.abandon,
+            limits=limits,
+            worker=cluster.worker,
+            clock=monotonic,
+            random=cluster.random,
+        )
+
+    @property
+    def state(self) -> NodeState:
+        """What the cluster believes about this node now."""
+        return self._cluster.topology.nodes[self.name]
+
+    @property
+    def region(self) -> str | None:
+        """Where it is."""
+        return self.address.region
+
+    @property
+    def load(self) -> int:
+        """Connections of it in use by this process."""
+        stats = self.pool.stats
+        return stats.busy + stats.waiting
+
+    def saw(self, position: Lsn) -> None:
+        """Take note that this node has replayed *position*."""
+        known = self.replayed
+        if known is None or known.timeline < position.timeline:
+            self.replayed = position
+        elif position.covers(known):
+            self.replayed = position
+
+    def caught_up_after(self, seconds: float) -> None:
+        """Take note of how long a commit took to become visible here."""
+        self.catch_up = smoothed(self.catch_up, seconds)
+
+    def _open(self, deadline: float) -> Any:
+        return self._cluster.driver.open(self._cluster.config, self.address, deadline)

@@ -1,0 +1,89 @@
+"""What the runtime asks of a database driver, and of the world it waits in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from globaldb.config import Config, NodeAddress
+    from globaldb.core.faults import Fault
+    from globaldb.core.statement import Statement
+    from globaldb.core.topology import Sample
+    from globaldb.core.trip import LinkStatus, Reply, Trip
+
+
+class Link(Protocol):
+    """A physical connection, as far as the runtime looks into it."""
+
+    #: The settings applied by its last borrower.
+    settings: tuple[tuple[str, str], ...]
+    #: Identity of the session that used it last.
+    last_session: int
+    #: The application's connection while it is lent: hears notices.
+    face: Any
+
+    @property
+    def link_status(self) -> LinkStatus:
+        """What the server says of it."""
+
+    @property
+    def standby(self) -> bool:
+        """Whether the server last said that it is a standby."""
+
+    def until(self, deadline: float | None) -> AbstractContextManager[None]:
+        """Bound every wait inside the block."""
+
+    def hung_up(self) -> bool:
+        """Whether the server has closed it, without waiting to find out."""
+
+
+class Driver(Protocol):
+    """A database driver for one engine. Blocking; knows nothing of routing."""
+
+    def open(self, config: Config, node: NodeAddress, deadline: float) -> Any:
+        """Connect before *deadline* (monotonic seconds), or raise."""
+
+    def close(self, link: Any) -> None:
+        """Close politely."""
+
+    def clean(self, link: Any) -> None:
+        """Make a used connection as new."""
+
+    def abandon(self, link: Any) -> None:
+        """Forget a connection that belongs to the parent of a forked process."""
+
+    def sample(self, link: Any, deadline: float) -> Sample:
+        """Ask the node for role, position and identity: one short query."""
+
+    def travel(self, link: Any, work: Any, trip: Trip, reply: Reply) -> None:
+        """Make one round trip; fill *reply* in as answers arrive."""
+
+    def fault(self, error: BaseException, link: Any) -> Fault:
+        """Classify what a connection raised."""
+
+
+class Work(Protocol):
+    """One statement of the application, as the flow sees it."""
+
+    statement: Statement
+
+    #: What the driver's `travel` sends.
+    call: Any
+
+    #: Monotonic seconds by which it must have ended, if it must.
+    deadline: float | None
+
+    #: Whether values travel beside the text.
+    has_parameters: bool
+
+    #: Called with the connection once the statement has succeeded there.
+    on_success: Callable[[Link], None] | None
+
+    def acknowledge(self, tag: str) -> None:
+        """Look as if the server had answered with the command tag *tag*."""
+
+    def first_value(self) -> str | None:
+        """The first column of the first row, as text."""

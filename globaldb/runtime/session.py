@@ -1,0 +1,207 @@
+"""The logical connection: what an application's session is, between its statements."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.lending import Outcome
+from globaldb.core.routing import Intent, Route
+from globaldb.core.session import SessionState
+from globaldb.core.settings import SettingsBook
+from globaldb.core.topology import Role
+from globaldb.core.transaction import Transaction, TransactionMode
+from globaldb.core.trip import LinkStatus
+from globaldb.errors import InterfaceError, ProgrammingError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from globaldb.core.consistency import Consistency
+    from globaldb.core.lending import Lease
+    from globaldb.core.settings import Settings
+    from globaldb.core.statement import Statement
+    from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.shell import Shell
+
+ROUTES = ("auto", "reader", "writer")
+
+
+class Session:
+    """Consistency, settings, transaction and pin of one application connection.
+
+    Holds a physical connection only inside a transaction, or while something lives
+    on it that cannot be moved (a temporary table, a lock, LISTEN, a cursor).
+    """
+
+    def __init__(self, cluster: ClusterRuntime, shell: Shell) -> None:
+        config = cluster.config
+        self.id = cluster.next_session()
+        self.cluster = cluster
+        self.shell = shell
+        self.books = SessionState()
+        self.settings = SettingsBook()
+        self.transaction = Transaction()
+        #: The modes that `begin` uses when the application names none.
+        self.mode = TransactionMode()
+        self.autocommit = config.autocommit
+        self._consistency = config.consistency
+        self.timeout = config.timeout
+        self._route = "auto"
+        self._region: str | None = None
+        self._max_staleness = config.max_staleness
+        self.lease: Lease[Any] | None = None
+        self.node: Node | None = None
+        #: The lease stays after the transaction: something lives on it.
+        self.pinned = False
+        #: currval() was used: from now on a write keeps its connection.
+        self.pin_writes = False
+        #: The settings applied on the lease before its transaction began.
+        self.applied_before: Settings = ()
+        self.route: Route | None = None
+        self.face: Any = None
+        #: What each statement prepared in SQL does, by name.
+        self.prepared_bodies: dict[str, Statement] = {}
+        self.closed = False
+        #: A decision that holds for the next plain read too; None when it must be
+        #: made anew. See `globaldb.runtime.flow.read`.
+        self.hot: Any = None
+        cluster.sessions.add(self)
+
+    # What the application asks for.
+
+    @property
+    def consistency(self) -> Consistency | None:
+        """The promise kept for reads; None forwards no writes either."""
+        return self._consistency
+
+    @consistency.setter
+    def consistency(self, value: Consistency | None) -> None:
+        self._consistency = value
+        self.hot = None
+
+    @property
+    def region(self) -> str | None:
+        """Where the session is."""
+        return self._region or self.cluster.home_region
+
+    @property
+    def intent(self) -> Intent:
+        """What routing needs to know of the session's wishes."""
+        return Intent(self._consistency, self._route, self.region, self._max_staleness)
+
+    @property
+    def route_option(self) -> str:
+        """``auto``, ``reader`` or ``writer``."""
+        return self._route
+
+    @property
+    def region_option(self) -> str | None:
+        """The region asked for with ``using(region=...)``."""
+        return self._region
+
+    @contextmanager
+    def using(self, **options: Any) -> Iterator[None]:
+        """Apply *options* inside the block; see the connection's ``using``."""
+        names = {
+            "consistency": "_consistency",
+            "route": "_route",
+            "region": "_region",
+            "max_staleness": "_max_staleness",
+            "timeout": "timeout",
+        }
+        if options.get("route", "auto") not in ROUTES:
+            raise ProgrammingError(
+                f"route is {options['route']!r}; it must be one of {', '.join(ROUTES)}"
+            )
+        before = {names[name]: getattr(self, names[name]) for name in options}
+        for name, value in options.items():
+            setattr(self, names[name], value)
+        self.hot = None
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                setattr(self, name, value)
+            self.hot = None
+
+    def deadline(self) -> float | None:
+        """When a statement that starts now must have ended (monotonic seconds)."""
+        return None if self.timeout is None else monotonic() + self.timeout
+
+    # The physical connection.
+
+    def keep(self, lease: Lease[Any], node: Node) -> None:
+        """Hold *lease* from now on, for a transaction or a pin."""
+        self.lease = lease
+        self.node = node
+        self.hot = None
+
+    def release(self, outcome: Outcome | None = None) -> None:
+        """Give the lease back, unless something still lives on it.
+
+        *outcome* overrides what the connection's own state suggests.
+        """
+        lease, node = self.lease, self.node
+        if lease is None or node is None:
+            return
+        status = lease.connection.link_status
+        if outcome is None and status is LinkStatus.IDLE and self.pinned:
+            return
+        self.lease = self.node = None
+        self.pinned = False
+        self.hand_back(lease, node, outcome)
+
+    def hand_back(
+        self, lease: Lease[Any], node: Node, outcome: Outcome | None = None
+    ) -> None:
+        """Return *lease* to its pool, as reusable as its state allows."""
+        link = lease.connection
+        link.face = None
+        if link.link_status is not LinkStatus.IDLE:
+            outcome = Outcome.DISCARD
+        node.pool.checkin(lease, outcome or Outcome.REUSE)
+
+    @property
+    def on_writer(self) -> bool:
+        """Whether the lease held is one of the writer."""
+        return self.node is not None and self.node.state.role is Role.WRITER
+
+    # The end.
+
+    def close(self) -> None:
+        """End the session; what it holds is rolled back and cleaned."""
+        if self.closed:
+            return
+        self.closed = True
+        self.hot = None
+        if self.lease is not None:
+            self.release(Outcome.CLEAN if self.pinned else Outcome.DISCARD)
+        self.cluster.sessions.discard(self)
+
+    def abandon(self) -> None:
+        """End the session from a finalizer: no lock is taken, nothing is waited for."""
+        self.closed = True
+        if self.lease is not None and self.node is not None:
+            self.node.pool.drop(self.lease)
+
+    def transaction_lost(self) -> None:
+        """The connection held is gone, and the transaction on it."""
+        if self.transaction.active:
+            self.transaction.lost()
+        self.release(Outcome.DISCARD)
+
+    def refuse_closed(self) -> None:
+        """Raise `InterfaceError` when the session is closed."""
+        if self.closed:
+            raise InterfaceError("the connection is closed")
+
+    def forget_after_fork(self) -> None:
+        """Let go, in a forked child, of what belongs to the parent."""
+        self.hot = None
+        if self.lease is not None:
+            # The parent's transaction goes on in the parent; here it never was.
+            self.lease = self.node = None
+            self.closed = True

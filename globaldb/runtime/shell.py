@@ -1,0 +1,121 @@
+"""Where the one story waits: the blocking world, behind coroutines that never suspend.
+
+`globaldb.runtime.flow` is written once, as coroutines over a `Shell`. Here every wait
+blocks the calling thread and returns, so that a single ``send(None)`` drives a story to
+its end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from globaldb.core.trip import LinkStatus, Reply
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from globaldb.core.lending import Lease
+    from globaldb.core.trip import Trip
+    from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.node import Node
+
+T = TypeVar("T")
+
+
+class Shell(Protocol):
+    """Everything that waits."""
+
+    async def borrow(self, node: Node, deadline: float | None) -> Lease[Any]:
+        """Check a connection to *node* out."""
+
+    async def travel(
+        self, link: Any, call: Any, trip: Trip, deadline: float | None
+    ) -> Reply:
+        """Make one round trip. Errors of the database and of the link are replies."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause."""
+
+    async def await_writer(self, deadline: float) -> Node:
+        """Wait for a writer to be known."""
+
+
+class BlockingShell:
+    """The world in which waiting blocks the thread. One for each session."""
+
+    def __init__(self, cluster: ClusterRuntime) -> None:
+        self._cluster = cluster
+        #: The connection a statement is running on, for `cancel`.
+        self.busy: Any = None
+        #: A cancel is on its way: whoever ends a statement now must wait for it.
+        self.cancelling = False
+        self._cancel = threading.Lock()
+
+    async def borrow(self, node: Node, deadline: float | None) -> Lease[Any]:
+        """Check a connection to *node* out of its pool."""
+        return node.pool.checkout(deadline)
+
+    async def travel(
+        self, link: Any, call: Any, trip: Trip, deadline: float | None
+    ) -> Reply:
+        """Make one round trip. Errors of the database and of the link are replies."""
+        reply = Reply()
+        self.busy = link
+        try:
+            with link.until(deadline):
+                self._cluster.driver.travel(link, call, trip, reply)
+        except Exception as error:  # noqa: BLE001 - the flow decides what it means
+            if reply.done and trip.capture:
+                reply.position_problem = error
+            elif reply.error is None:
+                reply.error = error
+        finally:
+            self.ended(link)
+        reply.status = link.link_status
+        return reply
+
+    async def sleep(self, seconds: float) -> None:
+        """Pause the calling thread."""
+        time.sleep(seconds)
+
+    async def await_writer(self, deadline: float) -> Node:
+        """Wait for a writer to be known."""
+        return self._cluster.await_writer(deadline)
+
+    def ended(self, link: Any) -> None:
+        """Say that no statement runs on *link* any more.
+
+        A cancel that was on its way may still arrive: it must not meet the next
+        statement of somebody else, so the connection is given up, unless it is in a
+        transaction, which is this session's own.
+        """
+        self.busy = None
+        if self.cancelling:
+            with self._cancel:
+                if link.link_status is LinkStatus.IDLE:
+                    link.close()
+
+    def cancel(self, act: Callable[[Any], None]) -> None:
+        """Let *act* cancel what runs now, if anything does. From any thread."""
+        with self._cancel:
+            self.cancelling = True
+            try:
+                link = self.busy
+                if link is not None:
+                    act(link)
+            finally:
+                self.cancelling = False
+
+
+def drive(story: Coroutine[Any, Any, T]) -> T:
+    """Run *story* to its end on the calling thread."""
+    try:
+        story.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    story.close()
+    msg = "a story over a blocking shell suspended"
+    raise RuntimeError(msg)

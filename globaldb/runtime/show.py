@@ -1,0 +1,152 @@
+"""Tables about the cluster, as ``SHOW POOLS`` and ``SHOW GLOBALDB ...`` give them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from globaldb.errors import ProgrammingError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from globaldb.core.routing import Route
+    from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Named, typed columns and their rows."""
+
+    columns: tuple[tuple[str, type], ...]
+    rows: tuple[tuple[Any, ...], ...]
+
+
+def table(session: Session, what: str) -> Table:
+    """Return the table named *what*; raises `ProgrammingError` for an unknown one."""
+    make = _TABLES.get(what)
+    if make is None:
+        known = ", ".join(sorted(name.upper() for name in _TABLES))
+        raise ProgrammingError(
+            f"SHOW GLOBALDB {what.upper()} is not known; there is {known}"
+        )
+    return make(session)
+
+
+def nodes(session: Session) -> Table:
+    """Every node, as this process believes it to be now."""
+    columns = (
+        ("node", str),
+        ("region", str),
+        ("role", str),
+        ("latency_ms", float),
+        ("position", str),
+        ("fence", str),
+        ("problem", str),
+    )
+    cluster = session.cluster
+    rows = tuple(
+        (
+            state.name,
+            state.region,
+            state.role.value,
+            None if state.latency is None else round(state.latency * 1000, 3),
+            None if state.position is None else str(state.position),
+            "lsn" if state.position is not None else None,
+            state.problem,
+        )
+        for state in cluster.topology.nodes.values()
+    )
+    return Table(columns, rows)
+
+
+def pools(session: Session) -> Table:
+    """Every node's pool and its counters."""
+    columns = (
+        ("node", str),
+        ("user", str),
+        ("busy", int),
+        ("connecting", int),
+        ("idle", int),
+        ("waiting", int),
+        ("created", int),
+        ("borrowed", int),
+        ("borrow_time_us", int),
+        ("returned", int),
+        ("closed", int),
+        ("abandoned", int),
+        ("errors", int),
+    )
+    return Table(columns, tuple(_pool_row(session.cluster)))
+
+
+def _pool_row(cluster: ClusterRuntime) -> list[tuple[Any, ...]]:
+    rows = []
+    for node in cluster.nodes.values():
+        stats = node.pool.stats
+        rows.append(
+            (
+                stats.name,
+                cluster.config.user,
+                stats.busy,
+                stats.connecting,
+                stats.idle,
+                stats.waiting,
+                stats.created,
+                stats.borrowed,
+                stats.borrow_time_us,
+                stats.returned,
+                stats.closed,
+                stats.abandoned,
+                stats.errors,
+            )
+        )
+    return rows
+
+
+def session_table(session: Session) -> Table:
+    """What this session asks for, and what it requires of the next reader."""
+    books = session.books
+    region_source = session.cluster.config.region_source or "nearest node"
+    pairs = (
+        ("consistency", session.consistency.value if session.consistency else "off"),
+        ("region", session.region or ""),
+        ("region_source", region_source),
+        ("autocommit", str(session.autocommit).lower()),
+        ("transaction", session.transaction.state.value),
+        ("pinned", str(session.pinned).lower()),
+        ("required_position", str(books.floor) if books.floor else ""),
+        ("position_unknown", str(books.position_unknown).lower()),
+        ("settings", ", ".join(name for name, _ in session.settings.current)),
+    )
+    return Table((("name", str), ("value", str)), pairs)
+
+
+def route_table(route: Route) -> Table:
+    """One decision, a row a fact."""
+    pairs = (
+        ("node", route.node or ""),
+        ("region", route.region or ""),
+        ("role", route.role.value),
+        ("reason", route.reason),
+        ("verdict", route.verdict),
+        ("statement", route.statement),
+        ("fence", route.fence.value),
+        ("required", route.required or ""),
+    )
+    return Table((("name", str), ("value", str)), pairs)
+
+
+def _last_route(session: Session) -> Table:
+    if session.route is None:
+        return Table((("name", str), ("value", str)), ())
+    return route_table(session.route)
+
+
+_TABLES: dict[str, Callable[[Session], Table]] = {
+    "nodes": nodes,
+    "pools": pools,
+    "session": session_table,
+    "route": _last_route,
+}
