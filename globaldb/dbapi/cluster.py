@@ -1,0 +1,114 @@
+"""The cluster an application holds, and the ones that `connect` shares."""
+
+from __future__ import annotations
+
+import threading
+from functools import lru_cache
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
+
+from globaldb.config import Config, configure
+from globaldb.errors import NotSupportedError
+from globaldb.runtime.cluster import ClusterRuntime
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from globaldb.core.statement import Statement
+    from globaldb.core.topology import Topology
+
+
+class Cluster:
+    """Topology, pools and monitor of one database cluster.
+
+    ``Cluster(url, **options)`` reads its configuration and opens nothing; the first
+    `connect` does. Use it as a context manager, or `close` it.
+    """
+
+    def __init__(self, url: str | None = None, **options: Any) -> None:
+        self._start(configure(url, **options))
+
+    @classmethod
+    def of(cls, config: Config) -> Cluster:
+        """Make the cluster of a configuration that was already read."""
+        cluster = cls.__new__(cls)
+        cluster._start(config)
+        return cluster
+
+    def _start(self, config: Config) -> None:
+        self.config = config
+        self._connection, driver, classify = _engine(config)
+        lookup = lru_cache(maxsize=config.query_cache_size)(classify)
+        self.runtime = ClusterRuntime(config, driver, lookup)
+
+    def connect(self) -> Any:
+        """Return a new connection.
+
+        Raises `NoNodeAvailableError` when no node answers within
+        ``connect_timeout`` seconds.
+        """
+        connection = self._connection
+        try:
+            self.runtime.ready(monotonic() + self.config.connect_timeout)
+            return connection(self.runtime)
+        except Exception as error:
+            connection.raise_translated(error)
+            raise
+
+    @property
+    def topology(self) -> Topology:
+        """What is believed about all nodes now."""
+        return self.runtime.topology
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.runtime.closed
+
+    def close(self) -> None:
+        """Close every connection of the cluster, and end its threads."""
+        self.runtime.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return repr(self.runtime)
+
+
+def _engine(config: Config) -> tuple[Any, Any, Callable[[str], Statement]]:
+    if config.engine != "postgresql":
+        raise NotSupportedError(
+            f"{config.engine} is not supported in this version; PostgreSQL is"
+        )
+    from globaldb.core.classify_postgresql import classify
+    from globaldb.dbapi.postgresql.connection import Connection
+    from globaldb.drivers.psycopg.driver import PsycopgDriver
+
+    return Connection, PsycopgDriver(), classify
+
+
+_shared: dict[Config, Cluster] = {}
+_lock = threading.Lock()
+
+
+def shared(config: Config) -> Cluster:
+    """Return the process's cluster of *config*; made when first asked for."""
+    with _lock:
+        cluster = _shared.get(config)
+        if cluster is None or cluster.closed:
+            cluster = _shared[config] = Cluster.of(config)
+        return cluster
+
+
+def connect(url: str | None = None, **options: Any) -> Any:
+    """Open a connection; one shared cluster per configuration and process.
+
+    *url* and *options* are described in docs/configuration.md. Raises
+    `ConfigurationError` for options that make no sense, `NoNodeAvailableError` when
+    no node answers.
+    """
+    return shared(configure(url, **options)).connect()

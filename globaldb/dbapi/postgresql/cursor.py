@@ -1,0 +1,287 @@
+"""Cursors: psycopg's own, each of whose statements finds its node first."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from functools import cache
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Self
+
+import psycopg
+from psycopg import pq
+
+from globaldb.core.faults import Fault
+from globaldb.core.lending import Outcome
+from globaldb.core.statement import Verdict
+from globaldb.core.trip import LinkStatus
+from globaldb.dbapi.postgresql import local
+from globaldb.dbapi.postgresql.work import CursorWork
+from globaldb.drivers.psycopg import translate as errors, wire
+from globaldb.runtime import flow
+from globaldb.runtime.shell import drive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from psycopg.abc import Params, Query
+    from psycopg.copy import Copy, Writer
+
+    from globaldb.core.routing import Route
+    from globaldb.core.statement import Statement
+    from globaldb.dbapi.postgresql.connection import Connection
+
+_READ = Verdict.READ
+_IDLE = pq.TransactionStatus.IDLE
+
+
+class RoutedCursor(psycopg.Cursor[Any]):
+    """What every cursor of a routed connection does in its own way.
+
+    ``connection`` is the routed connection; the physical one is bound in its place
+    for the time of a call.
+    """
+
+    #: Where the last statement ran, and why.
+    route: Route | None = None
+
+    def execute(
+        self,
+        query: Query,
+        params: Params | None = None,
+        *,
+        prepare: bool | None = None,
+        binary: bool | None = None,
+    ) -> Self:
+        """Execute a statement where it belongs.
+
+        Raises what psycopg raises, and the errors of `globaldb` that only a routed
+        connection has; every one of them is caught by both error trees.
+        """
+        face: Connection = self._conn  # type: ignore[assignment]
+        with face.lock:
+            try:
+                statement = face.lookup(query)
+                call = wire.Call(self, query, params, prepare, binary)
+                if not self._execute_hot(face, statement, call):
+                    self._execute(face, statement, call)
+            except Exception as error:  # noqa: BLE001 - re-raised as both trees' error
+                raise_both(face, error)
+        return self
+
+    def _execute_hot(
+        self, face: Connection, statement: Statement, call: wire.Call
+    ) -> bool:
+        """Take the short way of a plain read whose decision still holds.
+
+        Answers False when it does not, or when the node gave the statement up: then
+        the whole story has to be told.
+        """
+        session = face.session
+        hot = session.hot
+        if (
+            hot is None
+            or statement.verdict is not _READ
+            or statement.action is not None
+            or hot.version != session.cluster.topology.version
+        ):
+            return False
+        lease = hot.node.pool.try_checkout()
+        if lease is None:
+            return False
+        link = lease.connection
+        outcome = Outcome.REUSE
+        try:
+            if link.settings != session.settings.current:
+                return False
+            link.face = face
+            with link.lock:
+                wire.bind(self, link)
+                try:
+                    story = wire.read(self, link, call)
+                    if story is None:
+                        return False
+                    link.wait(story)
+                finally:
+                    self._conn = face
+        except psycopg.Error as error:
+            session.hot = None
+            if errors.fault(error, broken=link.closed) is Fault.STATEMENT:
+                raise
+            return False
+        finally:
+            if link.pgconn.transaction_status != _IDLE:
+                outcome = Outcome.DISCARD
+            link.face = None
+            hot.node.pool.checkin(lease, outcome)
+        session.books.read_ended_at = monotonic()
+        self.route = session.route = hot.route
+        return True
+
+    def _execute(self, face: Connection, statement: Statement, call: wire.Call) -> None:
+        session = face.session
+        if face.in_pipeline:
+            self._in_pipeline(face, call)
+            return
+        answer = local.answer(face, statement)
+        if answer is not None:
+            local.give(self, face, answer)
+            return
+        work = CursorWork(call, statement, session.deadline())
+        drive(flow.execute(session, work))
+        self.route = session.route
+
+    def _in_pipeline(self, face: Connection, call: wire.Call) -> None:
+        """Inside ``with conn.pipeline()`` psycopg itself queues what is sent."""
+        with self._bound(face):
+            psycopg.Cursor.execute(
+                self,
+                call.query,
+                call.params,
+                prepare=call.prepare,
+                binary=call.binary,
+            )
+
+    @contextmanager
+    def _bound(self, face: Connection) -> Iterator[None]:
+        assert face.session.lease is not None  # noqa: S101 - the caller holds one
+        wire.bind(self, face.session.lease.connection)
+        try:
+            yield
+        finally:
+            self._conn = face
+
+    def executemany(
+        self, query: Query, params_seq: Iterable[Params], *, returning: bool = False
+    ) -> None:
+        """Execute one statement with many sets of parameters, in one round trip."""
+        face: Connection = self._conn  # type: ignore[assignment]
+        with face.lock:
+            try:
+                with self._held(face, query):
+                    psycopg.Cursor.executemany(
+                        self, query, params_seq, returning=returning
+                    )
+            except Exception as error:  # noqa: BLE001 - as above
+                raise_both(face, error)
+
+    def stream(
+        self,
+        query: Query,
+        params: Params | None = None,
+        *,
+        binary: bool | None = None,
+        size: int = 1,
+    ) -> Iterator[Any]:
+        """Iterate over a result row by row, holding its connection meanwhile."""
+        face: Connection = self._conn  # type: ignore[assignment]
+        with face.lock:
+            try:
+                with self._held(face, query):
+                    yield from psycopg.Cursor.stream(
+                        self, query, params, binary=binary, size=size
+                    )
+            except Exception as error:  # noqa: BLE001 - as above
+                raise_both(face, error)
+
+    @contextmanager
+    def copy(
+        self,
+        statement: Query,
+        params: Params | None = None,
+        *,
+        writer: Writer | None = None,
+    ) -> Iterator[Copy]:
+        """Start a COPY, holding its connection until the block ends."""
+        face: Connection = self._conn  # type: ignore[assignment]
+        with face.lock:
+            try:
+                with self._held(face, statement):
+                    with psycopg.Cursor.copy(
+                        self, statement, params, writer=writer
+                    ) as copy:
+                        yield copy
+            except Exception as error:  # noqa: BLE001 - as above
+                raise_both(face, error)
+
+    @contextmanager
+    def _held(self, face: Connection, query: Query) -> Iterator[None]:
+        """Hold the right connection while psycopg itself talks on it."""
+        session = face.session
+        statement = face.lookup(query)
+        if face.in_pipeline:
+            with self._bound(face):
+                yield
+            return
+        call = wire.Call(self, query)
+        work = CursorWork(call, statement, session.deadline())
+        link = drive(flow.hold(session, work))
+        failed = True
+        wire.bind(self, link)
+        try:
+            with link.until(work.deadline):
+                yield
+            failed = False
+        finally:
+            self._conn = face
+            drive(flow.settle_hold(session, work, failed=failed))
+            self.route = session.route
+
+    def fetchone(self) -> Any:
+        """Return the next row, or None."""
+        try:
+            self._fetch_pipeline()
+            result = self._check_result_for_fetch()
+            if self._pos < result.ntuples:
+                record = self._tx.load_row(self._pos, self._make_row)
+                self._pos += 1
+                return record
+        except psycopg.Error as error:
+            raise_both(self._conn, error)
+        return None
+
+    def __next__(self) -> Any:
+        try:
+            self._fetch_pipeline()
+            result = self._check_result_for_fetch()
+            if self._pos < result.ntuples:
+                record = self._tx.load_row(self._pos, self._make_row)
+                self._pos += 1
+                return record
+        except psycopg.Error as error:
+            raise_both(self._conn, error)
+        raise StopIteration
+
+    def fetchmany(self, size: int = 0) -> list[Any]:
+        """Return the next *size* rows."""
+        try:
+            return super().fetchmany(size)
+        except psycopg.Error as error:
+            raise_both(self._conn, error)
+
+    def fetchall(self) -> list[Any]:
+        """Return the remaining rows."""
+        try:
+            return super().fetchall()
+        except psycopg.Error as error:
+            raise_both(self._conn, error)
+
+
+def raise_both(face: Any, error: BaseException) -> Any:
+    """Raise *error* as one that both error trees catch."""
+    both = errors.translate(error, face.session.route)
+    if both is error:
+        raise error
+    raise both from error
+
+
+@cache
+def routed(factory: type[psycopg.Cursor[Any]]) -> type[RoutedCursor]:
+    """Return the routed form of any of psycopg's cursor classes, or of a user's."""
+    if factory is psycopg.Cursor:
+        return RoutedCursor
+    if issubclass(factory, RoutedCursor):
+        return factory
+    return type(factory.__name__, (RoutedCursor, factory), {})
+
+
+__all__ = ["LinkStatus", "RoutedCursor", "raise_both", "routed"]
