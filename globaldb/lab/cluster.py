@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -113,14 +113,20 @@ class Cluster:
             server.start()
         self.wait_following(report)
 
-    def wait_following(self, report: Report | None = None) -> None:
-        """Wait until every living reader streams and has replayed what there is."""
+    def wait_following(
+        self, report: Report | None = None, *, without: AbstractSet[str] = frozenset()
+    ) -> None:
+        """Wait until every living reader streams and has received what there is.
+
+        Those in *without* are cut off: nobody waits for them.
+        """
         target = self.writer.ask("SELECT pg_current_wal_flush_lsn()::text")
         left: list[str] = []
 
         def all_follow() -> bool:
             following = self.following(target)
-            now = [s.name for s in self.readers if s.alive and s.name not in following]
+            done = following | without
+            now = [s.name for s in self.readers if s.alive and s.name not in done]
             if report is not None and now != left and now:
                 report(f"waiting for {listed(now)} to follow")
             left[:] = now
@@ -175,7 +181,8 @@ class Cluster:
             for server in self.readers
             if place in {server.node.region, server.name} and server.answers()
         ]
-        if self.writer.node.region == place and not candidates:
+        writer = self.writer.node
+        if place in {writer.region, writer.name} and not candidates:
             raise LabSpecError(f"the writer is in {place} already")
         if not candidates:
             raise LabError(f"no reader in {place} answers; none can be promoted")

@@ -12,6 +12,8 @@ from typing import Any, Final
 from globaldb.lab.loop import READABLE, WRITABLE, Loop
 from globaldb.lab.stream import Mark, Side, Stream
 
+#: Seconds that a chunk takes through an idle proxy at least: a part of the delay.
+OWN_COST: Final = 0.000_04
 #: How many closed connections a link remembers one by one.
 REMEMBERED: Final = 10_000
 #: PostgreSQL's Terminate: the client says goodbye and waits for no answer.
@@ -99,8 +101,8 @@ class Link:
 
     def set_one_way(self, seconds: float) -> None:
         """Delay what is sent from now on by *seconds* in each direction."""
-        self.one_way = seconds
-        self.instant = not seconds and not self.held
+        self.one_way = max(0.0, seconds - OWN_COST)
+        self.instant = not self.one_way and not self.held
 
     def hold(self, *, held: bool) -> None:
         """Hold everything back, or let it go on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import subprocess
@@ -57,10 +58,16 @@ class Links:
         """Refuse connects to *server*, or accept them again."""
         self.command("down" if down else "up", server.name)
 
+    def severed(self) -> set[str]:
+        """Return the nodes that cannot reach the writer now."""
+        return set(self.command("severed"))
+
     def stop(self) -> None:
         """End the proxy and every connection through it."""
         self._process.kill()
-        self._process.wait()
+        # A command that was never read may be left in the pipe.
+        with contextlib.suppress(BrokenPipeError), self._process:
+            pass
 
     def _send(self, message: Any) -> None:
         pipe = self._process.stdin

@@ -17,6 +17,7 @@ READABLE: Final = select.EPOLLIN
 WRITABLE: Final = select.EPOLLOUT
 BROKEN: Final = select.EPOLLHUP | select.EPOLLERR
 _BATCH: Final = 256
+_EARLY: Final = 0.001
 
 Handler: TypeAlias = Callable[[int], None]
 Action: TypeAlias = Callable[[], None]
@@ -80,7 +81,10 @@ class Loop:
     def _wait_for_timer(self) -> None:
         pause = self._timers[0][0] - monotonic()
         if pause > 0:
-            select.select([self._epoll], [], [], pause)
+            # The kernel may be late by a thousandth of what it is asked to wait: so
+            # wake a little before, and wait for the rest.
+            early = pause - _EARLY if pause > 2 * _EARLY else pause
+            select.select([self._epoll], [], [], early)
 
     def _run_timers(self) -> None:
         timers = self._timers

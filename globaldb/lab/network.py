@@ -107,6 +107,14 @@ class Network:
                 link.reset_connections()
         self._apply(self._links.values())
 
+    def severed(self) -> list[str]:
+        """Return the nodes that cannot reach the writer now."""
+        return [
+            name.rpartition("/")[2]
+            for name, link in self._links.items()
+            if name.startswith(f"{REPLICATION}/") and link.held
+        ]
+
     def counters(self) -> dict[str, Any]:
         """Return the traffic of every link, by its name."""
         return {

@@ -87,11 +87,12 @@ class Operations:
         for a in regions:
             for b in regions[regions.index(a) :]:
                 self._links.command("latency", a, b, self._spec.round_trip(a, b))
-            self._cluster.lag(a, 0.0)
         for server in self._cluster.servers.values():
+            if server.lag:
+                self._cluster.lag(server.node.region, 0.0)
             if not server.alive:
                 self._start(report, server.name)
-        self._cluster.wait_following(report)
+        self._cluster.wait_following(report, without=self._links.severed())
 
     def _freeze(self, _report: Report, region: str, node: str) -> None:
         self._links.command("freeze", self._link(region, node))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import psycopg
 
@@ -10,6 +10,9 @@ from globaldb.lab.cluster import FOLLOW_LIMIT, Cluster, Report, received
 from globaldb.lab.errors import LabError
 from globaldb.lab.server import SUPERUSER, Server
 from globaldb.lab.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 _PROMOTE_LIMIT: Final = 30
 
@@ -20,6 +23,9 @@ class Routes(Protocol):
     def lead_to(self, writer: Server) -> None:
         """Lead every reader's replication to *writer*."""
 
+    def severed(self) -> AbstractSet[str]:
+        """Return the nodes that cannot reach the writer now."""
+
     def set_down(self, server: Server, *, down: bool) -> None:
         """Refuse connects to *server*, or accept them again."""
 
@@ -27,14 +33,14 @@ class Routes(Protocol):
 def switch_over(cluster: Cluster, routes: Routes, place: str, report: Report) -> str:
     """Make a reader in *place* the writer without losing a row; return its name."""
     old, target = cluster.writer, cluster.target_in(place)
-    _require_reachable(cluster, target)
+    _require_reachable(cluster, target, routes.severed())
     _stop_holding_back(target)
     report(f"stopping {old.name}")
-    old.stop()
     routes.set_down(old, down=True)
-    end = old.control_data()["Latest checkpoint location"]
-    report(f"waiting for {target.name} to replay {end}")
     try:
+        old.stop()
+        end = old.control_data()["Latest checkpoint location"]
+        report(f"waiting for {target.name} to replay {end}")
         _wait_replayed(target, end)
     except (LabError, psycopg.OperationalError):
         _start_again(old, routes)
@@ -44,7 +50,7 @@ def switch_over(cluster: Cluster, routes: Routes, place: str, report: Report) ->
     report(f"{old.name} becomes a reader")
     old.be_standby()
     _start_again(old, routes)
-    cluster.wait_following(report)
+    cluster.wait_following(report, without=routes.severed())
     return target.name
 
 
@@ -70,7 +76,7 @@ def fail_over(cluster: Cluster, routes: Routes, place: str, report: Report) -> s
         if server.name in cluster.forked and (server is old or server.alive):
             report(f"rewinding {server.name}")
             rejoin(cluster, routes, server)
-    cluster.wait_following(report)
+    cluster.wait_following(report, without=routes.severed())
     return target.name
 
 
@@ -86,12 +92,15 @@ def rejoin(cluster: Cluster, routes: Routes, server: Server) -> None:
     _start_again(server, routes)
 
 
-def _require_reachable(cluster: Cluster, target: Server) -> None:
+def _require_reachable(
+    cluster: Cluster, target: Server, severed: AbstractSet[str]
+) -> None:
     if not cluster.writer.answers():
         raise LabError(
             f"the writer {cluster.writer.name} does not answer; use failover"
         )
-    if target.name not in cluster.following("0/0"):
+    # A sender takes seconds to notice a partition, so ask the network as well.
+    if target.name in severed or target.name not in cluster.following("0/0"):
         raise LabError(
             f"{target.name} does not stream from {cluster.writer.name}; heal the "
             "partition, or use failover and lose what it has not received"
@@ -132,6 +141,7 @@ def _fork_point(target: Server) -> int:
 def _rewind(server: Server, source: Server) -> None:
     """Make the files of the stopped *server* those of *source*, or copy them anew."""
     server.clear_remains()
+    server.forget_standby()
     connection = f"host={source.folder} port={source.port} user={SUPERUSER}"
     try:
         server.tool(

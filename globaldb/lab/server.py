@@ -93,6 +93,10 @@ class Server:
         """Follow the writer from the next start on."""
         (self.data / "standby.signal").touch()
 
+    def forget_standby(self) -> None:
+        """Be no standby: PostgreSQL's tools recover a killed server only then."""
+        (self.data / "standby.signal").unlink(missing_ok=True)
+
     def start(self) -> None:
         """Start the process; `wait_ready` says when it answers."""
         self.clear_remains()
@@ -233,6 +237,7 @@ def render(values: Mapping[str, str]) -> str:
 #: socket lies in a folder that only we can enter.
 _HBA: Final = """\
 local all all trust
+local replication all trust
 host all all 127.0.0.0/8 scram-sha-256
 host replication all 127.0.0.0/8 scram-sha-256
 """
