@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from functools import lru_cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from globaldb.config import Config, configure
+from globaldb.core.query_cache import QueryCache
 from globaldb.errors import NotSupportedError
 from globaldb.runtime.cluster import ClusterRuntime
 
@@ -38,8 +38,8 @@ class Cluster:
     def _start(self, config: Config) -> None:
         self.config = config
         self._connection, driver, classify = _engine(config)
-        lookup = lru_cache(maxsize=config.query_cache_size)(classify)
-        self.runtime = ClusterRuntime(config, driver, lookup)
+        cache = QueryCache(classify, entries=config.query_cache_size)
+        self.runtime = ClusterRuntime(config, driver, cache.lookup)
 
     def connect(self) -> Any:
         """Return a new connection.
