@@ -15,12 +15,14 @@ import sys
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final
 
-from globaldb.lab.errors import LabError
+from globaldb.lab.errors import LabError, LabSpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+#: Decides as whom servers run, where finding it out goes wrong.
+VARIABLE: Final = "GLOBALDB_LAB_RUN_AS"
 NOBODY: Final = 65534
 _PR_SET_PDEATHSIG: Final = 1
 _PR_SET_TIMERSLACK: Final = 29
@@ -46,7 +48,12 @@ def sharpen_timers() -> None:
 
 
 def choose_identity() -> Identity:
-    """Find out as whom a server can run here."""
+    """Find out as whom a server can run here, or take what `VARIABLE` says."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        if chosen not in {identity.value for identity in Identity}:
+            raise LabSpecError(f"{VARIABLE} is {chosen!r}: use self, mapped or nobody")
+        return Identity(chosen)
     if os.geteuid() != 0:
         return Identity.SELF
     try:

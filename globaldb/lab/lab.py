@@ -51,6 +51,8 @@ class Lab:
         supervisor: subprocess.Popen[bytes] | None = None,
     ) -> None:
         self.name: str = facts["name"]
+        #: The supervisor's process id; every server and the proxy are its children.
+        self.pid: int = facts["supervisor"]
         self.spec = LabSpec.from_json(facts["spec"])
         self.nodes: tuple[LabNode, ...] = tuple(
             LabNode(node.name, node.region, *address)
