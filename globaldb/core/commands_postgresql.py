@@ -61,15 +61,15 @@ def execute(reader: TokenReader, body: Body) -> Statement | None:
     name = reader.identifier()
     if name is None:
         return None
-    arguments = body(reader.rest()) if not reader.done else None
-    if arguments is not None and arguments.verdict is not Verdict.READ:
-        return Statement(max_write(arguments.verdict), arguments.reason, "EXECUTE")
+    # Arguments are no statement; a reason beyond that is what one of them does.
+    arguments = body(reader.rest())
+    if arguments.reason != "unknown_statement":
+        return Statement(_at_least_write(arguments), arguments.reason, "EXECUTE")
     return Statement(Verdict.WRITE, "execute", "EXECUTE", Execute(name))
 
 
-def max_write(verdict: Verdict) -> Verdict:
-    """Return *verdict* if it is a write that pins, else ``WRITE``."""
-    return verdict if verdict is Verdict.PIN else Verdict.WRITE
+def _at_least_write(found: Finding) -> Verdict:
+    return Verdict.PIN if found.verdict is Verdict.PIN else Verdict.WRITE
 
 
 def deallocate(reader: TokenReader, _body: Body) -> Statement | None:
@@ -171,7 +171,7 @@ def _copy_direction(reader: TokenReader, found: Finding) -> Statement | None:
     if not out and not reader.accept("from"):
         return None
     if not (reader.accept("stdin") or reader.accept("stdout")):
-        return Statement(max_write(found.verdict), "server_file", "COPY")
+        return Statement(_at_least_write(found), "server_file", "COPY")
     if not out:
         return Statement(Verdict.WRITE, "copy_in", "COPY", Copy(to_client=False))
     return Statement(found.verdict, found.reason, "COPY", Copy(to_client=True))

@@ -65,6 +65,10 @@ _PAIRS: Final = frozenset(
         ("fetch", "first"),
         ("fetch", "next"),
         ("not", "materialized"),
+        ("character", "varying"),
+        ("char", "varying"),
+        ("nchar", "varying"),
+        ("bit", "varying"),
     )
 )
 _JOINED: Final = frozenset(

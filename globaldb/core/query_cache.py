@@ -60,7 +60,7 @@ class QueryCache:
         statement = self._old.pop(sql, None)
         if statement is None:
             statement = self._classify(sql)
-            if len(sql) > LONGEST:
+            if len(sql) > min(LONGEST, self._size):
                 return statement
         if len(self._young) >= self._entries or len(sql) > self._room:
             self._old, self._young, self._room = self._young, {}, self._size

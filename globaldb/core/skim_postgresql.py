@@ -44,8 +44,12 @@ def plain_read(text: str) -> bool:
     ):
         return False
     quoted = _QUOTED if '"' in body else _STRING
-    body = quoted.sub("\0", body).lower()
-    if "'" in body or '"' in body or "pg_" in body or not body.isascii():
+    blank = quoted.sub("\0", body)
+    # Beyond ASCII, lower() would make words of what is none: the Kelvin sign is no k.
+    if "'" in blank or '"' in blank or '"pg_' in body or not blank.isascii():
+        return False
+    body = blank.lower()
+    if "pg_" in body:
         return False
     if _LOOSE_DOT.search(body) or _QUOTED_CALL.search(body):
         return False
