@@ -1,14 +1,16 @@
-"""Start child processes that die with us, and that are not root to PostgreSQL.
+"""Start child processes that die with us, and that PostgreSQL agrees to run as.
 
-PostgreSQL refuses to run as root. Where we are root, a child maps itself to `nobody`
-in a user namespace of its own: nothing is chown-ed, and binaries below a private home
-stay reachable. Where namespaces are forbidden (some containers), it becomes `nobody`.
+It refuses to run as root, and as a user without a name. There a child maps itself to
+`nobody` in a user namespace of its own: nothing is chown-ed, and binaries below a
+private home stay reachable. Where namespaces are forbidden (some containers), root's
+child becomes `nobody` in earnest.
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -54,14 +56,24 @@ def choose_identity() -> Identity:
         if chosen not in {identity.value for identity in Identity}:
             raise LabSpecError(f"{VARIABLE} is {chosen!r}: use self, mapped or nobody")
         return Identity(chosen)
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and _has_name():
         return Identity.SELF
     try:
         become = becoming(Identity.MAPPED, signal.SIGKILL)
         subprocess.run([sys.executable, "-S", "-c", ""], preexec_fn=become, check=True)
     except (subprocess.SubprocessError, OSError):
-        return Identity.NOBODY
+        # Only root can become another; a user without a name can but try.
+        return Identity.SELF if os.geteuid() else Identity.NOBODY
     return Identity.MAPPED
+
+
+def _has_name() -> bool:
+    """Whether this user is in the user database, as PostgreSQL wants it."""
+    try:
+        pwd.getpwuid(os.geteuid())
+    except KeyError:
+        return False
+    return True
 
 
 def becoming(identity: Identity, death: signal.Signals) -> Callable[[], None]:
