@@ -32,6 +32,8 @@ _READ_ONLY: Final[tuple[tuple[str, str], ...]] = (
     ("XX000", "during recovery"),
 )
 
+#: A statement cancelled by replay, and a connection ended by it.
+_RECOVERY: Final = frozenset(("40001", "57P01"))
 _UNAVAILABLE: Final = frozenset(("57P03", "53300", "53400"))
 _SHUTDOWN: Final = frozenset(("57P01", "57P02", "57P05", "25P03"))
 
@@ -43,17 +45,11 @@ def postgresql_fault(sqlstate: str | None, message: str, *, broken: bool) -> Fau
     SQLSTATE come from the client library: they mean the connection, if it broke,
     and a wrong use of the library otherwise.
     """
-    if sqlstate is None:
-        return Fault.NODE_LOST if broken else Fault.STATEMENT
-    if sqlstate == "40001" and "conflict with recovery" in message:
+    if sqlstate in _RECOVERY and "conflict with recovery" in message:
         return Fault.RECOVERY_CONFLICT
-    if sqlstate == "57P01" and "conflict with recovery" in message:
-        return Fault.RECOVERY_CONFLICT
-    if sqlstate in _SHUTDOWN or sqlstate.startswith("08"):
+    if broken or sqlstate in _SHUTDOWN or (sqlstate or "").startswith("08"):
         return Fault.NODE_LOST
     if sqlstate in _UNAVAILABLE:
         return Fault.UNAVAILABLE
-    for code, text in _READ_ONLY:
-        if sqlstate == code and text in message:
-            return Fault.READ_ONLY
-    return Fault.NODE_LOST if broken else Fault.STATEMENT
+    refused = any(sqlstate == code and text in message for code, text in _READ_ONLY)
+    return Fault.READ_ONLY if refused else Fault.STATEMENT

@@ -40,7 +40,7 @@ class Lsn:
         )
 
     def merge(self, other: Lsn) -> Lsn:
-        """The later of two positions; across timelines the newer timeline's.
+        """Return the later of two positions; across timelines the newer timeline's.
 
         A position on an older timeline is contained in a newer one only below their
         fork. Whoever merges across a promotion must have checked that: sessions do,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.statement import ShowSetting, Statement, Verdict
-from globaldb.core.topology import Role
+from globaldb.core.topology import Role  # noqa: TC001 - a field of a dataclass
 from globaldb.errors import ReadOnlyError
 
 if TYPE_CHECKING:
@@ -81,7 +81,10 @@ class Intent:
     #: ``auto``, ``reader`` or ``writer``, from ``using(route=...)``.
     route: str = "auto"
     region: str | None = None
+    #: Seconds a read may be behind, when it may be behind at all.
     max_staleness: float | None = None
+    #: A position of the writer no older than that; None when none is known.
+    staleness_bound: Lsn | None = None
 
 
 #: Settings that say what the node is; one connection would be one to the writer.
@@ -122,7 +125,7 @@ def decide_read(intent: Intent, session: SessionState, topology: Topology) -> De
     if intent.route == "writer":
         return Decision(Target.WRITER, "route_option")
     if intent.consistency in (None, Consistency.EVENTUAL):
-        return Decision(Target.READER, NEAREST_READER)
+        return _decide_eventual(intent)
     if intent.consistency is Consistency.GLOBAL:
         return Decision(Target.WRITER, "global_read")
     if session.position_unknown:
@@ -130,6 +133,14 @@ def decide_read(intent: Intent, session: SessionState, topology: Topology) -> De
     if session.needs_writer(topology.epoch):
         return Decision(Target.WRITER, "position_of_older_timeline")
     return Decision(Target.READER, NEAREST_READER, session.floor)
+
+
+def _decide_eventual(intent: Intent) -> Decision:
+    if intent.max_staleness is None:
+        return Decision(Target.READER, NEAREST_READER)
+    if intent.staleness_bound is None:
+        return Decision(Target.WRITER, "max_staleness")
+    return Decision(Target.READER, NEAREST_READER, intent.staleness_bound)
 
 
 def refuse_write(intent: Intent, topology: Topology) -> None:

@@ -53,7 +53,7 @@ def replay(applied: Settings, wanted: Settings) -> tuple[str, ...]:
 
 
 def after_rollback(before: Settings, attempted: Settings) -> Settings:
-    """What is applied after *attempted* was rolled back to *before*.
+    """Return what is applied after *attempted* was rolled back to *before*.
 
     PostgreSQL undoes a SET with its transaction, but never a PREPARE.
     """
@@ -112,11 +112,11 @@ class SettingsBook:
         self.current = ()
 
     def prepared(self, name: str) -> str | None:
-        """The PREPARE statement recorded under *name*."""
+        """Return the PREPARE statement recorded under *name*."""
         return dict(self.current).get(PREPARED + name)
 
     def value_of(self, name: str) -> str | None:
-        """The statement that set *name* last, if the session did."""
+        """Return the statement that set *name* last, if the session did."""
         return dict(self.current).get(name)
 
     def begin(self) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping  # noqa: TC003 - a field of a dataclass
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
 from globaldb.core.latency import smoothed
-from globaldb.core.position import Lsn
+from globaldb.core.position import Lsn  # noqa: TC001 - a field of a dataclass
 
 
 class Role(Enum):

@@ -6,6 +6,7 @@ import logging
 import os
 import threading
 import weakref
+from collections import deque
 from itertools import count
 from random import Random
 from time import monotonic
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.lending import PoolLimits
 from globaldb.core.selection import less_loaded, nearest
-from globaldb.core.topology import Topology
+from globaldb.core.topology import Role, Topology
 from globaldb.errors import InterfaceError, NoNodeAvailableError
 from globaldb.runtime.monitor import Monitor
 from globaldb.runtime.node import Node
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from globaldb.config import Config
+    from globaldb.core.position import Lsn
     from globaldb.core.statement import Statement
     from globaldb.core.topology import NodeState, Sample
     from globaldb.runtime.port import Driver
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("globaldb")
 
 _sessions = count(1)
+
+#: How many of the writer's positions are remembered: one a probe.
+_HISTORY = 600
 
 
 class ClusterRuntime:
@@ -56,6 +61,8 @@ class ClusterRuntime:
         self._changed = threading.Condition()
         self.topology = Topology.of({n.name: n.region for n in self.nodes.values()})
         self._failed_once: set[str] = set()
+        #: When the writer was asked where it is, and what it said, newest last.
+        self._writer_history: deque[tuple[float, Lsn]] = deque(maxlen=_HISTORY)
         self.system = ""
         self.monitor = Monitor(self)
         self.sessions: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -131,6 +138,17 @@ class ClusterRuntime:
         )
         return self.nodes[chosen.name]
 
+    def writer_position_since(self, moment: float) -> Lsn | None:
+        """Return a position that covers everything committed before *moment*.
+
+        The oldest one the writer gave when asked after *moment* (monotonic seconds);
+        None when it was not asked since.
+        """
+        for asked_at, position in list(self._writer_history):
+            if asked_at >= moment:
+                return position
+        return None
+
     # What nodes say.
 
     def observe(self, name: str, sample: Sample) -> None:
@@ -147,6 +165,8 @@ class ClusterRuntime:
                 self.system = sample.system
                 before = self.topology
                 self.topology = before.observe(name, sample)
+                if sample.role is Role.WRITER:
+                    self._writer_history.append((sample.asked_at, sample.position))
                 self._report(name, before)
             self._changed.notify_all()
 

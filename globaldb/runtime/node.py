@@ -60,9 +60,11 @@ class Node:
     def saw(self, position: Lsn) -> None:
         """Take note that this node has replayed *position*."""
         known = self.replayed
-        if known is None or known.timeline < position.timeline:
-            self.replayed = position
-        elif position.covers(known):
+        if (
+            known is None
+            or known.timeline < position.timeline
+            or position.covers(known)
+        ):
             self.replayed = position
 
     def caught_up_after(self, seconds: float) -> None:

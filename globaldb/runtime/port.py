@@ -70,14 +70,17 @@ class Work(Protocol):
 
     statement: Statement
 
-    #: What the driver's `travel` sends.
-    call: Any
+    @property
+    def call(self) -> Any:
+        """What the driver's `travel` sends."""
 
-    #: Monotonic seconds by which it must have ended, if it must.
-    deadline: float | None
+    @property
+    def deadline(self) -> float | None:
+        """Monotonic seconds by which it must have ended, if it must."""
 
-    #: Whether values travel beside the text.
-    has_parameters: bool
+    @property
+    def has_parameters(self) -> bool:
+        """Whether values travel beside the text."""
 
     #: Called with the connection once the statement has succeeded there.
     on_success: Callable[[Link], None] | None
@@ -86,4 +89,4 @@ class Work(Protocol):
         """Look as if the server had answered with the command tag *tag*."""
 
     def first_value(self) -> str | None:
-        """The first column of the first row, as text."""
+        """Return the first column of the first row, as text."""

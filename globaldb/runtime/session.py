@@ -90,7 +90,21 @@ class Session:
     @property
     def intent(self) -> Intent:
         """What routing needs to know of the session's wishes."""
-        return Intent(self._consistency, self._route, self.region, self._max_staleness)
+        staleness = self._max_staleness
+        bound = None
+        if staleness is not None:
+            bound = self.cluster.writer_position_since(monotonic() - staleness)
+        return Intent(self._consistency, self._route, self.region, staleness, bound)
+
+    @property
+    def has_options(self) -> bool:
+        """Whether a decision depends on more than the consistency mode."""
+        return (
+            self._route != "auto"
+            or self._region is not None
+            or self._max_staleness is not None
+            or self.timeout is not None
+        )
 
     @property
     def route_option(self) -> str:
@@ -188,7 +202,7 @@ class Session:
             self.node.pool.drop(self.lease)
 
     def transaction_lost(self) -> None:
-        """The connection held is gone, and the transaction on it."""
+        """Take note that the connection held is gone, and the transaction on it."""
         if self.transaction.active:
             self.transaction.lost()
         self.release(Outcome.DISCARD)

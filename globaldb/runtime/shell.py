@@ -27,6 +27,9 @@ T = TypeVar("T")
 class Shell(Protocol):
     """Everything that waits."""
 
+    #: The connection a statement is running on.
+    busy: Any
+
     async def borrow(self, node: Node, deadline: float | None) -> Lease[Any]:
         """Check a connection to *node* out."""
 
@@ -41,6 +44,12 @@ class Shell(Protocol):
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""
 
+    def cancel(self, act: Callable[[Any], None]) -> None:
+        """Let *act* cancel what runs now, if anything does. From any thread."""
+
+    def ended(self, link: Any) -> None:
+        """Say that no statement runs on *link* any more."""
+
 
 class BlockingShell:
     """The world in which waiting blocks the thread. One for each session."""
@@ -54,7 +63,10 @@ class BlockingShell:
         self._cancel = threading.Lock()
 
     async def borrow(self, node: Node, deadline: float | None) -> Lease[Any]:
-        """Check a connection to *node* out of its pool."""
+        """Check a connection to *node* out of its pool, within ``pool_wait``."""
+        if deadline is not None:
+            longest = time.monotonic() + self._cluster.config.pool_wait
+            deadline = min(deadline, longest)
         return node.pool.checkout(deadline)
 
     async def travel(
@@ -78,7 +90,7 @@ class BlockingShell:
 
     async def sleep(self, seconds: float) -> None:
         """Pause the calling thread."""
-        time.sleep(seconds)
+        time.sleep(seconds)  # noqa: ASYNC251 - this shell blocks, by its name
 
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""

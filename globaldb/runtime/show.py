@@ -106,7 +106,7 @@ def _pool_row(cluster: ClusterRuntime) -> list[tuple[Any, ...]]:
 
 
 def session_table(session: Session) -> Table:
-    """What this session asks for, and what it requires of the next reader."""
+    """Tell what this session asks for, and what it requires of the next reader."""
     books = session.books
     region_source = session.cluster.config.region_source or "nearest node"
     pairs = (

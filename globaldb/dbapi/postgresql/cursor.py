@@ -97,7 +97,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
             with link.lock:
                 wire.bind(self, link)
                 try:
-                    story = wire.read(self, link, call)
+                    story = wire.read(link, call)
                     if story is None:
                         return False
                     link.wait(story)
@@ -195,11 +195,10 @@ class RoutedCursor(psycopg.Cursor[Any]):
         face: Connection = self._conn  # type: ignore[assignment]
         with face.lock:
             try:
-                with self._held(face, statement):
-                    with psycopg.Cursor.copy(
-                        self, statement, params, writer=writer
-                    ) as copy:
-                        yield copy
+                with self._held(face, statement), psycopg.Cursor.copy(
+                    self, statement, params, writer=writer
+                ) as copy:
+                    yield copy
             except Exception as error:  # noqa: BLE001 - as above
                 raise_both(face, error)
 

@@ -58,7 +58,7 @@ class PsycopgDriver:
 
 
 def parameters(config: Config, node: NodeAddress) -> dict[str, str]:
-    """The libpq parameters with which *node* is reached."""
+    """Return the libpq parameters with which *node* is reached."""
     given: dict[str, str | None] = {
         "host": node.host,
         "port": str(node.port),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import psycopg
 from psycopg import errors as pgerrors, pq, waiting
 from psycopg._preparing import PrepareManager
+from psycopg.conninfo import make_conninfo
 from psycopg.errors import _WaitTimeout
 
 from globaldb.core.trip import LinkStatus
@@ -48,7 +49,9 @@ class Physical(psycopg.Connection[Any]):
     # a pool, which it recognises by this attribute.
     _pool = None
 
-    def __init__(self, pgconn: PGconn, row_factory: Any = psycopg.rows.tuple_row):
+    def __init__(
+        self, pgconn: PGconn, row_factory: Any = psycopg.rows.tuple_row
+    ) -> None:
         super().__init__(pgconn, row_factory)
         #: The settings of the last borrower, still applied.
         self.settings: Settings = ()
@@ -66,12 +69,8 @@ class Physical(psycopg.Connection[Any]):
     ) -> Physical:
         """Connect with libpq *parameters* before *deadline* (monotonic seconds)."""
         seconds = max(1, math.ceil(deadline - monotonic()))
-        physical = cls.connect(
-            "",
-            autocommit=True,
-            prepare_threshold=prepare,
-            **{**parameters, "connect_timeout": str(seconds)},
-        )
+        conninfo = make_conninfo("", **{**parameters, "connect_timeout": str(seconds)})
+        physical = cls.connect(conninfo, autocommit=True, prepare_threshold=prepare)
         if physical.pgconn.transaction_status != pq.TransactionStatus.IDLE:
             physical.close()
             raise pgerrors.OperationalError("the connection did not become idle")
@@ -141,12 +140,12 @@ class Physical(psycopg.Connection[Any]):
 
     def _forward_notice(self, diagnostic: pgerrors.Diagnostic) -> None:
         if self.face is not None:
-            for handler in list(self.face._notice_handlers):  # noqa: SLF001 - psycopg has no public way to call them
+            for handler in list(self.face._notice_handlers):
                 handler(diagnostic)
 
     def _forward_notify(self, notify: psycopg.Notify) -> None:
         if self.face is not None:
-            for handler in list(self.face._notify_handlers):  # noqa: SLF001 - as above
+            for handler in list(self.face._notify_handlers):
                 handler(notify)
 
 

@@ -56,12 +56,13 @@ def fault(error: BaseException, *, broken: bool) -> Fault:
 
 def translate(error: BaseException, route: Route | None) -> BaseException:
     """Return *error* as one that both trees catch, or as it is if neither knows it."""
+    kind: Any = type(error)
     if isinstance(error, errors.Error):
         if isinstance(error, psycopg.Error):
             return error
-        new = _join(type(error), _theirs(type(error)))(*error.args)
+        new = _join(kind, _theirs(kind))(*error.args)
     elif isinstance(error, psycopg.Error):
-        new = _join(_ours(type(error)), type(error))(*error.args)
+        new = _join(_ours(kind), kind)(*error.args)
         if error.sqlstate in _RETRYABLE:
             new.retryable = True
     else:
@@ -70,14 +71,15 @@ def translate(error: BaseException, route: Route | None) -> BaseException:
     new.__notes__ = list(getattr(error, "__notes__", ()))
     new.route = error.__dict__.get("route") or route
     new.__cause__ = error.__cause__
-    return new
+    both: BaseException = new
+    return both
 
 
-def _ours(theirs: type[psycopg.Error]) -> type[errors.Error]:
+def _ours(theirs: type[psycopg.Error]) -> Any:
     return next(ours for base, ours in _OURS if issubclass(theirs, base))
 
 
-def _theirs(ours: type[errors.Error]) -> type[psycopg.Error]:
+def _theirs(ours: type[errors.Error]) -> Any:
     return next(
         (theirs for base, theirs in _THEIRS if issubclass(ours, base)), psycopg.Error
     )
@@ -94,12 +96,13 @@ class _Both:
             if name not in ("_pgconn", "__notes__")
         }
         if "_info" in state:
-            state["_info"] = pgerrors._info_to_dict(state["_info"])  # noqa: SLF001 - as psycopg pickles it
+            state["_info"] = pgerrors._info_to_dict(state["_info"])
         return _rebuild, (ours, theirs, self.args, state)  # type: ignore[attr-defined]
 
 
 @cache
-def _join(ours: type[errors.Error], theirs: type[psycopg.Error]) -> Any:
+def _join(ours: Any, theirs: Any) -> Any:
+    """Return the class that is both; made once for each pair."""
     name = theirs.__name__ if theirs.__module__ == "psycopg.errors" else ours.__name__
     if ours not in {base for _, base in _OURS}:
         name = ours.__name__
@@ -112,6 +115,7 @@ def _rebuild(
     args: tuple[Any, ...],
     state: dict[str, Any],
 ) -> Any:
-    error = _join(ours, theirs)(*args)
+    pair: tuple[Any, Any] = (ours, theirs)
+    error = _join(*pair)(*args)
     error.__dict__.update(state)
     return error

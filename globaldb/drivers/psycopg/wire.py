@@ -76,10 +76,8 @@ def bind(cursor: psycopg.Cursor[Any], physical: psycopg.Connection[Any]) -> None
     cursor._pgconn = physical.pgconn
 
 
-def read(
-    cursor: psycopg.Cursor[Any], physical: Physical, call: Call
-) -> PQGen[None] | None:
-    """Generator of a statement that travels alone, or None when it cannot.
+def read(physical: Physical, call: Call) -> PQGen[None] | None:
+    """Return the steps of a statement that travels alone, or None if it cannot.
 
     The short way for routed reads: what psycopg's ``execute()`` does, without its
     extra round trip when it is time to prepare the statement.
@@ -99,12 +97,11 @@ def _travel(
     statement.convert()
     if pgconn.status == _BAD:
         raise pgerrors.OperationalError("the connection is closed")
-    if trip.plain or trip.script:
-        if not statement.needs_company or trip.script:
-            reply.sent = True
-            yield from statement.alone()
-            reply.prepared = reply.done = True
-            return
+    if trip.script or (trip.plain and not statement.needs_company):
+        reply.sent = True
+        yield from statement.alone()
+        reply.prepared = reply.done = True
+        return
     yield from _together(pgconn, statement, trip, reply)
 
 
@@ -261,7 +258,7 @@ class _Statement:
         return [partial(pgconn.send_close_prepared, name) for name in names]
 
     def commands(self) -> list[Command]:
-        """What to send, in order."""
+        """Return what to send, in order."""
         commands = self._commands()
         self.sent = len(commands)
         return commands

@@ -21,7 +21,7 @@ _LONGEST_PAUSE = 0.02
 
 
 async def current_position(session: Session) -> Lsn | None:
-    """The position that covers everything the session wrote or read so far.
+    """Return the position that covers everything the session wrote or read so far.
 
     Costs nothing when it is known; otherwise one look at the reader last read from,
     or one round trip to the writer.
@@ -61,18 +61,20 @@ async def leave_reader(session: Session) -> bool:
     books = session.books
     node = session.cluster.nodes[books.read_node or ""]
     state = node.state
-    if state.position is not None and state.sampled_at is not None:
-        if books.left(state.position, state.sampled_at):
-            return True
+    position, sampled_at = state.position, state.sampled_at
+    if position is None or sampled_at is None:
+        return False
+    if books.left(position, sampled_at):
+        return True
     if not state.reachable:
         return False
     lease = await session.shell.borrow(node, session.deadline())
     try:
         asked_at = monotonic()
-        position = await replayed(session, node, lease)
+        answer = await replayed(session, node, lease)
     finally:
         session.hand_back(lease, node)
-    return position is not None and books.left(position, asked_at)
+    return answer is not None and books.left(answer, asked_at)
 
 
 async def replayed(session: Session, node: Node, lease: Lease[Any]) -> Lsn | None:

@@ -39,9 +39,10 @@ async def execute(session: Session, work: Work) -> None:
     session.refuse_closed()
     statement = work.statement
     handle = _HANDLERS.get(type(statement.action))
-    if handle is not None and not statement.multiple:
-        if await handle(session, work, statement.action):
-            return
+    if statement.multiple:
+        handle = None
+    if handle is not None and await handle(session, work, statement.action):
+        return
     if isinstance(statement.action, Execute):
         work.statement = _prepared(session, statement, statement.action)
     begin_if_needed(session)
@@ -68,10 +69,7 @@ async def run(session: Session, work: Work) -> None:
         )
     if session.transaction.active:
         await tx.first_statement(session, work)
-        if work.on_success is not None and session.lease is not None:
-            work.on_success(session.lease.connection)
-        if work.statement.verdict is Verdict.PIN:
-            session.pinned = True
+        _succeeded(session, work)
         return
     decision = decide(
         work.statement, session.intent, session.books, session.cluster.topology
@@ -104,10 +102,7 @@ async def _on_lease(session: Session, work: Work) -> None:
     if capture and reply.position is None and reply.sent:
         session.books.lost_position()
     tx.take_in(session, node, lease, reply)
-    if work.on_success is not None:
-        work.on_success(lease.connection)
-    if work.statement.verdict is Verdict.PIN:
-        session.pinned = True
+    _succeeded(session, work)
     session.route = Route(
         role=node.state.role,
         node=node.name,
@@ -120,6 +115,15 @@ async def _on_lease(session: Session, work: Work) -> None:
     if not session.transaction.active:
         # A script may have ended the transaction this lease was held for.
         session.release()
+
+
+def _succeeded(session: Session, work: Work) -> None:
+    """Do what was to be done on success, while the connection is still held."""
+    lease = session.lease
+    if lease is not None and work.on_success is not None:
+        work.on_success(lease.connection)
+    if work.statement.verdict is Verdict.PIN:
+        session.pinned = True
 
 
 def explain(session: Session, statement: Statement) -> Route:
@@ -143,8 +147,8 @@ def explain(session: Session, statement: Statement) -> Route:
             role = session.cluster.topology.nodes[name].role
             return _explained(session, name, role, decision.reason, statement)
     writer = session.cluster.topology.writer
-    name = writer.name if writer is not None else None
-    return _explained(session, name, Role.WRITER, decision.reason, statement)
+    known = writer.name if writer is not None else None
+    return _explained(session, known, Role.WRITER, decision.reason, statement)
 
 
 def _explained(

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from globaldb.core.faults import Fault
 from globaldb.errors import NodeLostError, OutcomeUnknownError
 
 if TYPE_CHECKING:
+    from globaldb.core.faults import Fault
     from globaldb.core.trip import Reply
     from globaldb.runtime.node import Node
     from globaldb.runtime.session import Session

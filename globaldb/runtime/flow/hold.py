@@ -19,6 +19,7 @@ from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.execute import begin_if_needed
 from globaldb.runtime.flow.faults import raise_fault
 from globaldb.runtime.flow.send import company, send, settle
+from globaldb.runtime.flow.write import borrow_writer
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
@@ -40,10 +41,10 @@ async def hold(session: Session, work: Work, *, begin: bool = True) -> Any:
             "the transaction was lost with its connection: roll back, then try again"
         )
     if session.lease is None:
-        reason, node, lease = await _place(session, work)
-        session.applied_before = lease.connection.settings
-        session.keep(lease, node)
-        session.route = _route(session, work, node, reason)
+        reason, chosen, borrowed = await _place(session, work)
+        session.applied_before = borrowed.connection.settings
+        session.keep(borrowed, chosen)
+        session.route = _route(work, chosen, reason)
     lease, held = session.lease, session.node
     assert lease is not None  # noqa: S101 - kept just above
     assert held is not None  # noqa: S101 - kept just above
@@ -93,11 +94,11 @@ async def _place(session: Session, work: Work) -> tuple[str, Node, Lease[Any]]:
         found = await tx.fresh_reader(session, decision, work.deadline)
         if found is not None:
             return (decision.reason, *found)
-    node, lease = await tx.borrow_writer(session, work.deadline)
+    node, lease = await borrow_writer(session, work.deadline)
     return decision.reason, node, lease
 
 
-def _route(session: Session, work: Work, node: Node, reason: str) -> Route:
+def _route(work: Work, node: Node, reason: str) -> Route:
     return Route(
         role=node.state.role,
         node=node.name,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,7 +10,7 @@ from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
 from globaldb.core.routing import NEAREST_READER, Decision, Fence, Route
 from globaldb.core.topology import Role
-from globaldb.core.trip import LinkStatus, Reply, Trip
+from globaldb.core.trip import LinkStatus
 from globaldb.errors import Error, NoNodeAvailableError, PoolTimeoutError
 from globaldb.runtime.flow.capture import leave_reader, position_of, wait_for
 from globaldb.runtime.flow.faults import fault_of, raise_fault
@@ -20,10 +20,14 @@ from globaldb.runtime.flow.write import write
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
     from globaldb.core.position import Lsn
-    from globaldb.core.statement import Statement
+    from globaldb.core.trip import Reply
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
+
+#: What a node may do to a read without the statement being at fault: it is repeated
+#: elsewhere.
+_ELSEWHERE = (Fault.RECOVERY_CONFLICT, Fault.NODE_LOST, Fault.UNAVAILABLE)
 
 
 class Hot(NamedTuple):
@@ -39,7 +43,7 @@ class Hot(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class Place:
     """A reader, and what it must have replayed before it may answer."""
 
     node: Node
@@ -54,21 +58,31 @@ class _Place:
         return known is not None and known.covers(self.required)
 
 
+@dataclass(slots=True)
+class _Attempts:
+    """One read on its way: what was decided, and which nodes gave it up."""
+
+    work: Work
+    decision: Decision
+    tried: list[str]
+    waited: float = 0.0
+
+
 async def read(session: Session, work: Work, decision: Decision) -> None:
     """Serve a read as *decision* says, repeating elsewhere what a node gave up."""
-    tried: list[str] = []
+    attempts = _Attempts(work, decision, [])
     while True:
-        place = await find_reader(session, decision, tried)
+        place = await find_reader(session, decision, attempts.tried)
         if isinstance(place, str):
-            await write(session, work, place, tried=tuple(tried))
+            await write(session, work, place, tried=tuple(attempts.tried))
             return
-        if await _read_at(session, work, place, decision, tried):
+        if await _read_at(session, attempts, place):
             return
 
 
 async def find_reader(
     session: Session, decision: Decision, tried: list[str]
-) -> _Place | str:
+) -> Place | str:
     """Choose a reader, or say by a reason code why only the writer will do."""
     node = _nearest(session, tried)
     if node is None:
@@ -76,111 +90,111 @@ async def find_reader(
     if node.state.role is not Role.READER:
         return "writer_is_nearest"
     required = decision.required
-    if decision.required is not None or session.books.read_node is not None:
-        monotone = session.consistency not in (None, Consistency.EVENTUAL)
-        if monotone and session.books.read_node not in (None, node.name):
-            if not await leave_reader(session):
-                return "last_reader_gone"
-            required = session.books.floor
-    return _Place(node, required)
+    moves = session.books.read_node not in (None, node.name)
+    if moves and session.consistency not in (None, Consistency.EVENTUAL):
+        # Monotonic reads: the new node must have what the old one may have shown.
+        if not await leave_reader(session):
+            return "last_reader_gone"
+        required = session.books.floor
+    return Place(node, required)
 
 
 def _nearest(session: Session, tried: list[str]) -> Node | None:
     cluster = session.cluster
+    region = session.region_option
     stay = session.books.read_node
-    near = cluster.near(region=session.region_option, without=tried)
-    if stay is not None and any(state.name == stay for state in near):
-        return cluster.nodes[stay]
-    return cluster.pick(region=session.region_option, without=tried)
+    if stay is not None:
+        near = cluster.near(region=region, without=tried)
+        if any(state.name == stay for state in near):
+            return cluster.nodes[stay]
+    return cluster.pick(region=region, without=tried)
 
 
-async def _read_at(
-    session: Session, work: Work, place: _Place, decision: Decision, tried: list[str]
-) -> bool:
+async def _read_at(session: Session, attempts: _Attempts, place: Place) -> bool:
     """Read at *place*; False when another node has to be tried."""
     node = place.node
     try:
-        lease = await session.shell.borrow(node, work.deadline)
+        lease = await session.shell.borrow(node, attempts.work.deadline)
     except PoolTimeoutError:
         raise
     except Error:
-        _leave(session, node, tried)
+        _give_up(session, node, attempts)
         return False
-    started = monotonic()
-    fresh = place.caught_up
     try:
-        reply = await _ask(session, work, lease, guard=not fresh)
-        if not fresh and not _reached(node, place, reply):
-            if reply.error is not None and reply.status is LinkStatus.LOST:
-                _leave(session, node, tried)
+        reply = await _ask(session, attempts, lease, guard=not place.caught_up)
+        if not place.caught_up and not _reached(place, reply):
+            if reply.status is LinkStatus.LOST:
+                _give_up(session, node, attempts)
                 return False
-            if not await _worth_waiting(session, lease, place):
-                await write(session, work, "reader_behind", tried=tuple(tried))
+            # Whatever it answered, it answered too early.
+            if not await _worth_waiting(session, attempts, lease, place):
+                tried = tuple(attempts.tried)
+                await write(session, attempts.work, "reader_behind", tried=tried)
                 return True
-            started_again = monotonic()
-            reply = await _ask(session, work, lease, guard=False)
-            waited = started_again - started
-        else:
-            waited = 0.0
-        return await _judge(session, work, lease, place, reply, decision, waited, tried)
+            reply = await _ask(session, attempts, lease, guard=False)
+        return await _judge(session, attempts, lease, place, reply)
     finally:
         if session.lease is not lease:
             session.hand_back(lease, node)
 
 
 async def _ask(
-    session: Session, work: Work, lease: Lease[Any], *, guard: bool
+    session: Session, attempts: _Attempts, lease: Lease[Any], *, guard: bool
 ) -> Reply:
+    work = attempts.work
     trip = company(session, lease.connection, work.statement, capture=False)
-    if guard:
-        trip = Trip(True, trip.before, trip.capture, trip.alone, trip.script)
+    trip = replace(trip, guard=guard) if guard else trip
     return await send(session, lease, work.call, trip, work.deadline)
 
 
-def _reached(node: Node, place: _Place, reply: Reply) -> bool:
-    position = position_of(node, reply.replayed)
+def _reached(place: Place, reply: Reply) -> bool:
+    """Whether the reader had replayed what is required before it answered."""
+    position = position_of(place.node, reply.replayed)
     if position is None or place.required is None:
         return False
     return position.covers(place.required)
 
 
-async def _worth_waiting(session: Session, lease: Lease[Any], place: _Place) -> bool:
+async def _worth_waiting(
+    session: Session, attempts: _Attempts, lease: Lease[Any], place: Place
+) -> bool:
     """Wait for the reader as long as that is expected to beat asking the writer."""
-    if place.required is None:
+    required = place.required
+    if required is None:
         return True
-    topology = session.cluster.topology
-    writer = topology.writer
-    price = writer.latency if writer is not None and writer.latency else None
+    writer = session.cluster.topology.writer
+    price = writer.latency if writer is not None else None
     node = place.node
-    now = monotonic()
+    started = monotonic()
     if price is not None and node.catch_up is not None:
-        expected = node.catch_up - (now - session.books.floor_at)
+        expected = node.catch_up - (started - session.books.floor_at)
         if expected + (node.state.latency or 0.0) > price:
             return False
     longest = price if price is not None else session.cluster.config.fence_wait
-    return await wait_for(session, node, lease, place.required, now + longest)
+    reached = await wait_for(session, node, lease, required, started + longest)
+    attempts.waited += monotonic() - started
+    return reached
 
 
 async def _judge(
     session: Session,
-    work: Work,
+    attempts: _Attempts,
     lease: Lease[Any],
-    place: _Place,
+    place: Place,
     reply: Reply,
-    decision: Decision,
-    waited: float,
-    tried: list[str],
 ) -> bool:
-    node = place.node
-    session.route = route_of(work.statement, place, decision, waited, tuple(tried))
+    """Take the reader's answer, or decide who else is to be asked."""
+    node, work = place.node, attempts.work
+    session.route = _route(attempts, place)
     if reply.error is not None:
         fault = fault_of(session, reply.error, lease.connection)
         if fault is Fault.READ_ONLY:
             session.cluster.suspect(node.name)
-            await write(session, work, "refused_by_reader", tried=(*tried, node.name))
+            tried = (*attempts.tried, node.name)
+            await write(session, work, "refused_by_reader", tried=tried)
             return True
-        if fault in (Fault.RECOVERY_CONFLICT, Fault.NODE_LOST, Fault.UNAVAILABLE):
-            _leave(session, node, tried)
+        if fault in _ELSEWHERE:
+            _give_up(session, node, attempts)
             return False
         settle(session, lease, node, reply)
         raise_fault(reply.error)
@@ -188,54 +202,46 @@ async def _judge(
     if work.on_success is not None:
         work.on_success(lease.connection)
     session.books.read(node.name, monotonic())
-    _warm(session, place, decision, waited)
+    _warm(session, attempts, node)
     return True
 
 
-def _leave(session: Session, node: Node, tried: list[str]) -> None:
-    tried.append(node.name)
+def _give_up(session: Session, node: Node, attempts: _Attempts) -> None:
+    attempts.tried.append(node.name)
     session.cluster.suspect(node.name)
-    if len(tried) > len(session.cluster.nodes):
-        raise NoNodeAvailableError(f"no node served the read; tried {', '.join(tried)}")
+    if len(attempts.tried) > len(session.cluster.nodes):
+        raise NoNodeAvailableError(
+            f"no node served the read; tried {', '.join(attempts.tried)}"
+        )
 
 
-def route_of(
-    statement: Statement,
-    place: _Place,
-    decision: Decision,
-    waited: float,
-    tried: tuple[str, ...],
-) -> Route:
-    """Describe where a read was served."""
+def _route(attempts: _Attempts, place: Place) -> Route:
+    statement = attempts.work.statement
     return Route(
         role=Role.READER,
         node=place.node.name,
         region=place.node.region,
-        reason=decision.reason,
+        reason=attempts.decision.reason,
         verdict=statement.verdict.value,
         statement=statement.reason,
         fence=Fence.NONE if place.required is None else Fence.EXACT,
         required=None if place.required is None else str(place.required),
-        waited=waited,
-        tried=tried,
+        waited=attempts.waited,
+        tried=tuple(attempts.tried),
     )
 
 
-def _warm(session: Session, place: _Place, decision: Decision, waited: float) -> None:
+def _warm(session: Session, attempts: _Attempts, node: Node) -> None:
     """Remember the decision for the next plain read of this session.
 
     Only a decision about plain reads: where a setting or the connection's own answer
     was served says nothing about them.
     """
-    if decision.reason != NEAREST_READER:
+    if attempts.decision.reason != NEAREST_READER or attempts.waited:
         return
-    if session.transaction.active or not session.autocommit or waited:
+    if session.transaction.active or not session.autocommit:
         return
-    if session.region_option is not None or session.timeout is not None:
+    if session.has_options or session.lease is not None or session.route is None:
         return
-    if session.lease is None and session.route is not None:
-        version = session.cluster.topology.version
-        session.hot = Hot(version, place.node, session.route)
-
-
-__all__ = ["Hot", "find_reader", "read", "route_of"]
+    version = session.cluster.topology.version
+    session.hot = Hot(version, node, session.route)

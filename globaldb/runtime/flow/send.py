@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def company(
     session: Session, link: Any, statement: Statement | None, *, capture: bool
 ) -> Trip:
-    """What has to travel with *statement* to *link*."""
+    """Tell what has to travel with *statement* to *link*."""
     before = replay(link.settings, session.settings.current)
     alone = statement is not None and statement.alone
     script = statement is not None and statement.multiple
@@ -80,7 +80,7 @@ async def _with_company(
 
 
 def _applied(session: Session, link: Any, reply: Reply, attempted: Settings) -> None:
-    """Settings count as applied only when the unit they stood in succeeded."""
+    """Count settings as applied only when the unit they stood in succeeded."""
     if reply.error is None or (reply.prepared and session.transaction.active):
         link.settings = attempted
     elif reply.prepared:

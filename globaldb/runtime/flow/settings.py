@@ -100,27 +100,39 @@ def _recordable(work: Work, action: Any) -> bool:
 def _record(session: Session, work: Work, action: Any, link: Link) -> None:
     """Take note of a setting that *link* has just accepted."""
     book = session.settings
-    match action:
-        case SetSetting():
-            book.record(action.name, action.sql)
-        case SetConfig():
-            name, value = str(action.name), work.first_value() or ""
-            book.record(name, _set_config(name, value))
-        case Load():
-            book.record(LIBRARY + action.library, action.sql)
-        case ResetSetting():
-            book.forget(action.name)
-        case SetCharacteristics():
-            for name, value in _characteristics(action):
-                book.record(name, f"SET {name} = '{value}'")
-        case Prepare():
-            session.prepared_bodies[action.name] = action.body
-            book.record(PREPARED + action.name, action.sql)
-        case Deallocate():
-            book.forget_prepared(action.name)
-        case Discard(what="ALL"):
+    if isinstance(action, Prepare | Deallocate):
+        _record_prepared(session, action)
+    elif isinstance(action, ResetSetting):
+        book.forget(action.name)
+    elif isinstance(action, Discard):
+        if action.what == "ALL":
             book.clear()
+    else:
+        for name, sql in _made(work, action):
+            book.record(name, sql)
     link.settings = book.current
+
+
+def _record_prepared(session: Session, action: Prepare | Deallocate) -> None:
+    if isinstance(action, Deallocate):
+        session.settings.forget_prepared(action.name)
+    else:
+        session.prepared_bodies[action.name] = action.body
+        session.settings.record(PREPARED + action.name, action.sql)
+
+
+def _made(work: Work, action: Any) -> list[tuple[str, str]]:
+    """Return what *action* has set: names, and statements that set the same again."""
+    if isinstance(action, SetSetting):
+        return [(action.name, action.sql)]
+    if isinstance(action, SetConfig):
+        name = str(action.name)
+        return [(name, _set_config(name, work.first_value() or ""))]
+    if isinstance(action, Load):
+        return [(LIBRARY + action.library, action.sql)]
+    return [
+        (name, f"SET {name} = '{value}'") for name, value in _characteristics(action)
+    ]
 
 
 def _characteristics(action: SetCharacteristics) -> list[tuple[str, str]]:

@@ -127,7 +127,7 @@ def _reads_only(session: Session) -> bool:
 async def fresh_reader(
     session: Session, decision: Decision, deadline: float | None
 ) -> tuple[Node, Lease[Any]] | None:
-    """A reader that is fresh enough before the transaction's snapshot, or None."""
+    """Return a reader that is fresh enough before the transaction's snapshot, or None."""
     tried: list[str] = []
     while True:
         found = await find_reader(session, decision, tried)
@@ -140,7 +140,7 @@ async def fresh_reader(
             tried.append(node.name)
             session.cluster.suspect(node.name)
             continue
-        fresh = found.caught_up or found.required is None
+        fresh = found.caught_up
         if not fresh and found.required is not None:
             until = monotonic() + _price(session)
             try:
@@ -310,7 +310,7 @@ async def rollback_to(session: Session, name: str, sql: str) -> None:
 
 
 def _finish(session: Session, lease: Lease[Any], *, committed: bool) -> None:
-    """The transaction is over on the server: books, settings, lease."""
+    """Close the books of a transaction that is over on the server."""
     link = lease.connection
     attempted = link.settings
     _end(session, committed=committed)

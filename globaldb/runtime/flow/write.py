@@ -95,13 +95,13 @@ def _done(
         if not last:
             return False
     elif reply.sent and fault is Fault.STATEMENT:
-        _after_error(session, work.statement, lease)
+        _after_error(session, work.statement)
     settle(session, lease, node, reply)
-    raise_fault(reply.error)
+    return raise_fault(reply.error)
 
 
-def _after_error(session: Session, statement: Statement, lease: Lease[Any]) -> None:
-    """A script or procedure that failed half-way may have committed before that."""
+def _after_error(session: Session, statement: Statement) -> None:
+    """Remember that what failed half-way may have committed before that."""
     if statement.multiple or statement.alone:
         session.books.lost_position()
 
