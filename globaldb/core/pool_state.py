@@ -84,6 +84,11 @@ class PoolBooks(Generic[C]):
     def _busy(self) -> int:
         return len(self._lent) + len(self._cleaning)
 
+    @property
+    def lent(self) -> list[C]:
+        """The connections on loan."""
+        return [lease.connection for lease in self._lent]
+
     # The fast path: no clock, no plan, no waiter.
 
     def take(self) -> Lease[C] | None:

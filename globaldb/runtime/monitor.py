@@ -122,5 +122,9 @@ class Monitor:
     def _lose(self, node: Node, error: Exception) -> None:
         if self._stopping.is_set():
             return
+        if not node.state.reachable and node.state.problem is not None:
+            # Twice in a row: what waits for an answer from it waits in vain.
+            for link in node.pool.lent:
+                self._cluster.driver.give_up(link)
         text = " ".join(str(error).split())
         self._cluster.lose(node.name, text or type(error).__name__)

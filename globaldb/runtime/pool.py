@@ -183,6 +183,12 @@ class Pool(Generic[C]):
                 self._report("pool_abandon_failed", error)
 
     @property
+    def lent(self) -> list[C]:
+        """The connections on loan at this instant."""
+        with self._lock:
+            return self._books.lent
+
+    @property
     def stats(self) -> PoolStats:
         """All counters at this instant."""
         with self._lock:

@@ -61,6 +61,9 @@ class Driver(Protocol):
     def travel(self, link: Any, work: Any, trip: Trip, reply: Reply) -> None:
         """Make one round trip; fill *reply* in as answers arrive."""
 
+    def give_up(self, link: Any) -> None:
+        """Let whoever waits on *link* stop waiting: its node does not answer."""
+
     def fault(self, error: BaseException, link: Any) -> Fault:
         """Classify what a connection raised."""
 

@@ -29,6 +29,8 @@ class Shell(Protocol):
 
     #: The connection a statement is running on.
     busy: Any
+    #: A cancel is on its way.
+    cancelling: bool
 
     async def borrow(self, node: Node, deadline: float | None) -> Lease[Any]:
         """Check a connection to *node* out."""

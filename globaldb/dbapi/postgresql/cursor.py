@@ -90,12 +90,14 @@ class RoutedCursor(psycopg.Cursor[Any]):
             return False
         link = lease.connection
         outcome = Outcome.REUSE
+        shell = session.shell
         try:
             if link.settings != session.settings.current:
                 return False
             link.face = face
             with link.lock:
                 wire.bind(self, link)
+                shell.busy = link
                 try:
                     story = wire.read(link, call)
                     if story is None:
@@ -103,6 +105,9 @@ class RoutedCursor(psycopg.Cursor[Any]):
                     link.wait(story)
                 finally:
                     self._conn = face
+                    shell.busy = None
+                    if shell.cancelling:
+                        shell.ended(link)
         except psycopg.Error as error:
             session.hot = None
             if errors.fault(error, broken=link.closed) is Fault.STATEMENT:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from psycopg import pq
 
 from globaldb.drivers.psycopg import probe, translate, wire
 from globaldb.drivers.psycopg.physical import Physical
@@ -12,6 +16,24 @@ if TYPE_CHECKING:
     from globaldb.core.faults import Fault
     from globaldb.core.topology import Sample
     from globaldb.core.trip import Reply, Trip
+
+
+#: A peer that vanished is noticed within half a minute, where the system would take
+#: hours. Options given by the application win.
+_KEEPALIVE = {
+    "keepalives": "1",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "25000",
+}
+
+#: Debian and Ubuntu, Fedora and RHEL, Alpine.
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+)
 
 
 class PsycopgDriver:
@@ -52,6 +74,10 @@ class PsycopgDriver:
         """Make one round trip; fill *reply* in as answers arrive."""
         wire.travel(link, work, trip, reply)
 
+    def give_up(self, link: Physical) -> None:
+        """Let whoever waits on *link* stop waiting: its node does not answer."""
+        link.give_up()
+
     def fault(self, error: BaseException, link: Physical) -> Fault:
         """Classify what a connection raised."""
         return translate.fault(error, broken=link.closed)
@@ -70,4 +96,20 @@ def parameters(config: Config, node: NodeAddress) -> dict[str, str]:
     if password is not None:
         given["password"] = password.reveal()
     found = {name: value for name, value in given.items() if value is not None}
-    return {**config.driver_options, **config.tls_for(node), **found}
+    tls = config.tls_for(node)
+    if tls.get("sslrootcert") == "system":
+        tls["sslrootcert"] = _system_certificates()
+    return {**_KEEPALIVE, **config.driver_options, **tls, **found}
+
+
+def _system_certificates() -> str:
+    """Where this machine keeps the certificates it trusts.
+
+    The OpenSSL inside psycopg's binary package looks in a folder of its own, which
+    does not exist: for it, ``system`` would trust nobody.
+    """
+    if pq.__impl__ != "binary":
+        return "system"
+    paths = ssl.get_default_verify_paths()
+    known = (paths.cafile, *_BUNDLES)
+    return next((path for path in known if path and Path(path).is_file()), "system")

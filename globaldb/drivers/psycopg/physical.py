@@ -6,7 +6,6 @@ import math
 import select
 from contextlib import contextmanager
 from time import monotonic
-from types import MethodType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import psycopg
@@ -30,6 +29,9 @@ T = TypeVar("T")
 
 #: Seconds between looks at pending signals while waiting, as psycopg has it.
 _INTERVAL = 0.1
+
+#: Longest wait, in seconds, before looking whether there is still a point in it.
+_PATIENCE = 0.5
 
 #: Seconds a cancelled statement may take to come back before its connection is
 #: given up.
@@ -59,6 +61,10 @@ class Physical(psycopg.Connection[Any]):
         self.last_session: int = 0
         #: The borrower's face, which hears notices and notifications.
         self.face: psycopg.Connection[Any] | None = None
+        #: When the statement running now must have ended (monotonic seconds).
+        self.deadline: float | None = None
+        #: The node was found not to answer: nobody shall wait for it.
+        self.given_up = False
         self._prepared = _Prepared()
         self.add_notice_handler(self._forward_notice)
         self.add_notify_handler(self._forward_notify)
@@ -116,17 +122,52 @@ class Physical(psycopg.Connection[Any]):
     @contextmanager
     def until(self, deadline: float | None) -> Iterator[None]:
         """Bound every wait inside the block by *deadline* (monotonic seconds)."""
-        if deadline is None:
-            yield
-            return
-        bounded = MethodType(_bounded_wait(deadline), self)
-        # An instance attribute rather than an override: without a deadline, waiting
-        # stays exactly psycopg's own.
-        self.wait = bounded  # type: ignore[method-assign]
+        before, self.deadline = self.deadline, deadline
         try:
             yield
         finally:
-            del self.wait
+            self.deadline = before
+
+    def give_up(self) -> None:
+        """Let whoever waits on this connection stop waiting. From any thread."""
+        self.given_up = True
+
+    def wait(
+        self,
+        gen: PQGen[T],
+        interval: float = _INTERVAL,
+        timeout: float | None = None,
+    ) -> T:
+        """Drive *gen* as psycopg does, until the deadline or until given up.
+
+        The wait is cut into slices, after each of which *gen* goes on where it was:
+        psycopg does the same after an interruption.
+        """
+        asked = None if timeout is None else monotonic() + timeout
+        while True:
+            try:
+                return super().wait(gen, interval, self._slice(asked))
+            except _WaitTimeout:
+                now = monotonic()
+                if asked is not None and now >= asked:
+                    raise
+                if self.given_up:
+                    self.pgconn.finish()
+                    raise psycopg.OperationalError(
+                        "the node does not answer any more"
+                    ) from None
+                if self.deadline is not None and now >= self.deadline:
+                    self.drain(gen)
+                    raise DeadlineExceededError(
+                        "the statement's deadline passed and it was cancelled. Give "
+                        "it more time with timeout=, or make it do less"
+                    ) from None
+
+    def _slice(self, asked: float | None) -> float:
+        if asked is None and self.deadline is None:
+            return _PATIENCE
+        ends = [end for end in (asked, self.deadline) if end is not None]
+        return min(_PATIENCE, max(0.0, min(ends) - monotonic()))
 
     def drain(self, gen: PQGen[Any]) -> None:
         """Cancel the running statement and wait for its end, or close."""
@@ -162,25 +203,3 @@ class _Prepared(PrepareManager):
         self._names.clear()
         self._to_flush.extend(names)
         return bool(names)
-
-
-def _bounded_wait(deadline: float) -> Any:
-    def wait(
-        self: Physical,
-        gen: PQGen[T],
-        interval: float = _INTERVAL,
-        timeout: float | None = None,
-    ) -> T:
-        remaining = max(0.0, deadline - monotonic())
-        if timeout is not None:
-            remaining = min(remaining, timeout)
-        try:
-            return psycopg.Connection.wait(self, gen, interval, remaining)
-        except _WaitTimeout:
-            self.drain(gen)
-            raise DeadlineExceededError(
-                "the statement's deadline passed; it was cancelled. Give it more "
-                "time with timeout=, or make it do less"
-            ) from None
-
-    return wait

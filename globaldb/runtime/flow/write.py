@@ -57,9 +57,11 @@ async def borrow_writer(
     session: Session, deadline: float | None
 ) -> tuple[Node, Lease[Any]]:
     """Check out a connection to the writer that has not hung up meanwhile."""
-    connect = monotonic() + session.cluster.config.connect_timeout
+    patience = monotonic() + session.cluster.config.connect_timeout
+    if deadline is not None:
+        patience = min(patience, deadline)
     while True:
-        node = await session.shell.await_writer(connect)
+        node = await session.shell.await_writer(patience)
         lease = await session.shell.borrow(node, deadline)
         if not lease.connection.hung_up():
             return node, lease
