@@ -85,6 +85,8 @@ class Intent:
     max_staleness: float | None = None
     #: A position of the writer no older than that; None when none is known.
     staleness_bound: Lsn | None = None
+    #: Each statement is a serializable transaction, which a hot standby refuses.
+    serializable: bool = False
 
 
 #: Settings that say what the node is; one connection would be one to the writer.
@@ -122,8 +124,9 @@ def decide(
 
 def decide_read(intent: Intent, session: SessionState, topology: Topology) -> Decision:
     """Decide who may serve a read, or a whole read-only transaction."""
-    if intent.route == "writer":
-        return Decision(Target.WRITER, "route_option")
+    if intent.route == "writer" or intent.serializable:
+        reason = "serializable" if intent.serializable else "route_option"
+        return Decision(Target.WRITER, reason)
     if intent.consistency in (None, Consistency.EVENTUAL):
         return _decide_eventual(intent)
     if intent.consistency is Consistency.GLOBAL:

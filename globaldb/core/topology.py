@@ -19,6 +19,9 @@ class Role(Enum):
     UNKNOWN = "unknown"
 
 
+_OLD = "writer of an old timeline"
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One answer of a node to the probe."""
@@ -108,7 +111,7 @@ class Topology:
             position=sample.position,
             sampled_at=sample.asked_at,
             latency=smoothed(before.latency, sample.latency),
-            problem=None if role is not Role.UNKNOWN else "writer of an old timeline",
+            problem=None if role is not Role.UNKNOWN else _OLD,
         )
         nodes = dict(self.nodes)
         nodes[name] = state
@@ -123,6 +126,18 @@ class Topology:
         nodes = dict(self.nodes)
         nodes[name] = state
         return self._next(nodes, self.epoch, changed=before.problem is None)
+
+    def learned(self, epoch: int) -> Topology:
+        """Return the topology after *epoch* was heard of from elsewhere (a token)."""
+        if epoch <= self.epoch:
+            return self
+        nodes = {
+            name: replace(state, role=Role.UNKNOWN, problem=_OLD)
+            if state.role is Role.WRITER
+            else state
+            for name, state in self.nodes.items()
+        }
+        return self._next(nodes, epoch, changed=True)
 
     def demote(self, name: str) -> Topology:
         """Return the topology after *name* turned out not to be the writer."""

@@ -190,6 +190,14 @@ class ClusterRuntime:
             self._report(name, before)
         self.monitor.hurry()
 
+    def learn(self, epoch: int) -> None:
+        """Take in that a promotion to timeline *epoch* has happened somewhere."""
+        with self._changed:
+            before = self.topology
+            self.topology = before.learned(epoch)
+        if self.topology is not before:
+            self.monitor.hurry()
+
     def suspect(self, name: str) -> None:
         """Have node *name* asked at once: something about it was not as believed."""
         self.monitor.hurry(name)

@@ -7,7 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.lending import Outcome
-from globaldb.core.routing import Intent, Route
+from globaldb.core.routing import Intent, Route, forbids_readers
 from globaldb.core.session import SessionState
 from globaldb.core.settings import SettingsBook
 from globaldb.core.topology import Role
@@ -94,7 +94,15 @@ class Session:
         bound = None
         if staleness is not None:
             bound = self.cluster.writer_position_since(monotonic() - staleness)
-        return Intent(self._consistency, self._route, self.region, staleness, bound)
+        default = self.settings.value_of("default_transaction_isolation")
+        return Intent(
+            self._consistency,
+            self._route,
+            self.region,
+            staleness,
+            bound,
+            serializable=forbids_readers(None, default),
+        )
 
     @property
     def has_options(self) -> bool:
@@ -167,6 +175,14 @@ class Session:
         self.lease = self.node = None
         self.pinned = False
         self.hand_back(lease, node, outcome)
+
+    def drop_lease(self) -> None:
+        """Give the lease up: its connection is of no use any more."""
+        lease, node = self.lease, self.node
+        self.lease = self.node = None
+        if lease is not None and node is not None:
+            self.cluster.suspect(node.name)
+            self.hand_back(lease, node, Outcome.DISCARD)
 
     def hand_back(
         self, lease: Lease[Any], node: Node, outcome: Outcome | None = None

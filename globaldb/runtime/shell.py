@@ -86,8 +86,9 @@ class BlockingShell:
             elif reply.error is None:
                 reply.error = error
         finally:
+            # Before `ended`, which may close a connection that is perfectly well.
+            reply.status = link.link_status
             self.ended(link)
-        reply.status = link.link_status
         return reply
 
     async def sleep(self, seconds: float) -> None:

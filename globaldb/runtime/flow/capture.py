@@ -27,6 +27,7 @@ async def current_position(session: Session) -> Lsn | None:
     or one round trip to the writer.
     """
     books = session.books
+    session.hot = None
     if not books.position_unknown and books.read_node is not None:
         await leave_reader(session)
     if books.position_unknown or books.read_node is not None:

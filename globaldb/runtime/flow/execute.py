@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 async def execute(session: Session, work: Work) -> None:
     """Execute *work* where it belongs; its cursor holds the answer afterwards."""
     session.refuse_closed()
+    # Whatever happens now, the next read decides anew; a plain read warms it again.
+    session.hot = None
     statement = work.statement
     handle = _HANDLERS.get(type(statement.action))
     if statement.multiple:

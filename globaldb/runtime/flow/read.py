@@ -121,8 +121,11 @@ async def _read_at(session: Session, attempts: _Attempts, place: Place) -> bool:
         _give_up(session, node, attempts)
         return False
     try:
-        reply = await _ask(session, attempts, lease, guard=not place.caught_up)
-        if not place.caught_up and not _reached(place, reply):
+        guard = not place.caught_up
+        reply = await _ask(session, attempts, lease, guard=guard)
+        if guard and _reached(place, reply):
+            _learn(session, place)
+        elif guard:
             if reply.status is LinkStatus.LOST:
                 _give_up(session, node, attempts)
                 return False
@@ -153,6 +156,17 @@ def _reached(place: Place, reply: Reply) -> bool:
     if position is None or place.required is None:
         return False
     return position.covers(place.required)
+
+
+def _learn(session: Session, place: Place) -> None:
+    """Take note that a reader had caught up at the first look."""
+    if session.books.floor != place.required:
+        return
+    age = monotonic() - session.books.floor_at
+    known = place.node.catch_up
+    if known is not None and age < known:
+        # Nothing older is learnt from: how long it took is then not known.
+        place.node.caught_up_after(age)
 
 
 async def _worth_waiting(

@@ -115,8 +115,7 @@ def _sync_transaction(session: Session, status: LinkStatus) -> None:
             transaction.failed()
     elif transaction.state in (TransactionState.OPEN, TransactionState.FAILED):
         if status is LinkStatus.LOST:
-            if transaction.state is TransactionState.OPEN:
-                transaction.failed()
+            transaction.lost()
         else:
             # The statement itself ended the transaction (a script, a procedure).
             transaction.end()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
-from globaldb.core.lending import Outcome
 from globaldb.core.routing import (
     READS,
     Decision,
@@ -32,13 +31,20 @@ from globaldb.runtime.flow.faults import (
 )
 from globaldb.runtime.flow.read import find_reader
 from globaldb.runtime.flow.send import company, send, settle
-from globaldb.runtime.flow.write import borrow_writer
+from globaldb.runtime.flow.write import borrow_writer, refuse_foreign
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
+
+
+_READ_ONLY = "read_only_transaction"
+_NO_FORWARDING = "no_write_forwarding"
+
+#: Reasons for which a transaction runs on a reader, and may not write.
+ON_READER = frozenset((_READ_ONLY, _NO_FORWARDING))
 
 
 def begin(session: Session, mode: TransactionMode) -> None:
@@ -59,21 +65,33 @@ async def first_statement(session: Session, work: Work) -> None:
     """Place a transaction and run its first statement, BEGIN in front of it."""
     reason, node, lease = await place(session, work)
     reply = await _run(session, work, node, lease)
-    fault = _fault(session, reply, lease)
-    if fault in (Fault.NODE_LOST, Fault.UNAVAILABLE) or (
-        fault is Fault.READ_ONLY and reason != "read_only_transaction"
-    ):
-        # Nothing of the transaction can have survived its connection.
-        if fault is Fault.READ_ONLY and lease.connection.standby:
-            session.cluster.demoted(node.name)
-        session.cluster.suspect(node.name)
-        session.hand_back(lease, node, Outcome.DISCARD)
-        if session.lease is lease:
-            session.lease = session.node = None
+    if _try_again(session, work, reply, reason):
+        session.drop_lease()
         reason, node, lease = await place(session, work)
         reply = await _run(session, work, node, lease)
-    take_in(session, node, lease, reply)
     session.route = _route(session, work, node, reason)
+    take_in(session, node, lease, reply)
+    if session.pin_writes and session.on_writer:
+        session.pinned = True
+
+
+def _try_again(session: Session, work: Work, reply: Reply, reason: str) -> bool:
+    """Whether a first statement that failed may be run again elsewhere.
+
+    Nothing of a transaction survives its connection, unless its text held a COMMIT.
+    """
+    lease, node = session.lease, session.node
+    if reply.error is None or lease is None or node is None:
+        return False
+    if work.statement.multiple or work.statement.alone:
+        return False
+    fault = fault_of(session, reply.error, lease.connection)
+    if fault is Fault.READ_ONLY:
+        if reason in ON_READER or not lease.connection.standby:
+            return False
+        session.cluster.demoted(node.name)
+        return True
+    return fault in (Fault.NODE_LOST, Fault.UNAVAILABLE)
 
 
 async def place(session: Session, work: Work | None) -> tuple[str, Node, Lease[Any]]:
@@ -98,7 +116,7 @@ def transaction_target(session: Session, work: Work | None) -> Decision:
     if mode.read_only or (mode.read_only is None and _reads_only(session)):
         decision = decide_read(intent, session.books, session.cluster.topology)
         if decision.target is Target.READER:
-            return Decision(Target.READER, "read_only_transaction", decision.required)
+            return Decision(Target.READER, _READ_ONLY, decision.required)
         return decision
     if intent.consistency is None:
         writing = work is not None and work.statement.verdict not in READS
@@ -107,7 +125,7 @@ def transaction_target(session: Session, work: Work | None) -> Decision:
         except ReadOnlyError:
             if writing:
                 raise
-            return Decision(Target.READER, "no_write_forwarding")
+            return Decision(Target.READER, _NO_FORWARDING)
     return Decision(Target.WRITER, "transaction")
 
 
@@ -165,15 +183,10 @@ def _price(session: Session) -> float:
 
 async def _run(session: Session, work: Work, node: Node, lease: Lease[Any]) -> Reply:
     session.applied_before = lease.connection.settings
+    refuse_foreign(session, work.statement, lease)
     session.keep(lease, node)
     trip = company(session, lease.connection, work.statement, capture=False)
     return await send(session, lease, work.call, trip, work.deadline)
-
-
-def _fault(session: Session, reply: Reply, lease: Lease[Any]) -> Fault | None:
-    if reply.error is None:
-        return None
-    return fault_of(session, reply.error, lease.connection)
 
 
 def take_in(session: Session, node: Node, lease: Lease[Any], reply: Reply) -> None:

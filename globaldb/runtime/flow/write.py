@@ -39,8 +39,9 @@ async def write(
         last = attempt == _ATTEMPTS - 1
         session.route = _route(work.statement, node, reason, tried)
         try:
-            _same_connection(session, work.statement, lease)
-            trip = company(session, lease.connection, work.statement, capture=True)
+            refuse_foreign(session, work.statement, lease)
+            capture = worth_capturing(session, work.statement)
+            trip = company(session, lease.connection, work.statement, capture=capture)
             reply = await send(session, lease, work.call, trip, work.deadline)
             if _done(session, work, node, lease, reply, last=last):
                 if work.on_success is not None:
@@ -80,24 +81,23 @@ def _done(
     """Take the reply in: True when it is over, False when it may be tried again."""
     if reply.error is None:
         settle(session, lease, node, reply)
-        _note_position(session, reply)
+        if reply.position is None and worth_capturing(session, work.statement):
+            session.books.lost_position()
+        session.hot = None
         return True
     fault = fault_of(session, reply.error, lease.connection)
-    harmless = work.statement.verdict in READS
     if fault is Fault.NODE_LOST:
         session.cluster.suspect(node.name)
-        if reply.sent and not harmless:
+        if reply.sent and work.statement.verdict not in READS:
             session.books.lost_position()
             raise_unknown(node, reply, "the statement")
         if not last:
             return False
-    elif fault is Fault.READ_ONLY and lease.connection.standby:
+    elif fault is Fault.READ_ONLY and lease.connection.standby and not last:
         # It was promoted over: nothing was executed, the writer is elsewhere.
         session.cluster.demoted(node.name)
-        if not last:
-            return False
-    elif reply.sent and fault is Fault.STATEMENT:
-        _after_error(session, work.statement)
+        return False
+    _after_error(session, work.statement)
     settle(session, lease, node, reply)
     return raise_fault(reply.error)
 
@@ -108,13 +108,12 @@ def _after_error(session: Session, statement: Statement) -> None:
         session.books.lost_position()
 
 
-def _note_position(session: Session, reply: Reply) -> None:
-    if reply.position is None:
-        session.books.lost_position()
-    session.hot = None
+def worth_capturing(session: Session, statement: Statement) -> bool:
+    """Whether anybody could need the position: a lone node has no readers."""
+    return len(session.cluster.nodes) > 1 or statement.verdict not in READS
 
 
-def _same_connection(session: Session, statement: Statement, lease: Lease[Any]) -> None:
+def refuse_foreign(session: Session, statement: Statement, lease: Lease[Any]) -> None:
     """Refuse to answer currval() from a connection somebody else has used since."""
     if statement.verdict is not Verdict.SAME_CONNECTION or statement.action:
         return
