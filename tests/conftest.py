@@ -16,5 +16,7 @@ pytest_plugins = ["lab_fixtures"]
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark a test with `lab` if any of its fixtures starts one."""
     for item in items:
-        if {"shared_lab", "fresh_lab"} & set(getattr(item, "fixturenames", ())):
+        if {"shared_lab", "fresh_lab", "module_lab"} & set(
+            getattr(item, "fixturenames", ())
+        ):
             item.add_marker(pytest.mark.lab)

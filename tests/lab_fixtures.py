@@ -30,8 +30,12 @@ def lab(shared_lab: Lab) -> Lab:
     return shared_lab
 
 
-@pytest.fixture
-def fresh_lab() -> Iterator[FreshLab]:
-    """Start labs that this test alone uses, and may break; they end with it."""
+def _fresh_labs() -> Iterator[FreshLab]:
+    """Start labs that nobody else uses; they end with the fixture."""
     with contextlib.ExitStack() as stack:
         yield lambda spec: stack.enter_context(Lab.start(spec))
+
+
+#: Starts labs that one test, or the tests of one module, may break as they like.
+fresh_lab = pytest.fixture(_fresh_labs)
+module_lab = pytest.fixture(scope="module")(_fresh_labs)

@@ -26,6 +26,7 @@ _INTERRUPTED: Final = 130
 
 #: Each command: its module, and what it is for.
 COMMANDS: Final = {
+    "demo": ("globaldb.cli.demo", "see local reads and global writes at work"),
     "lab": ("globaldb.cli.lab", "run a database over regions on this machine"),
 }
 

@@ -14,7 +14,7 @@ from globaldb.lab.errors import LabError
 from globaldb.lab.network import client_link, replication_link
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from globaldb.lab.addresses import AddressBook
@@ -49,6 +49,11 @@ class Links:
         """Have the proxy do something, and return its answer."""
         self._send({"do": do, "with": arguments})
         return self._receive()
+
+    def lay_out(self) -> None:
+        """Give every pair of regions the round-trip time that the plan has for it."""
+        for a, b in _pairs(self._spec):
+            self.command("latency", a, b, self._spec.round_trip(a, b))
 
     def lead_to(self, writer: Server) -> None:
         """Lead every reader's replication to *writer*."""
@@ -91,13 +96,18 @@ class Links:
 
 
 def plan(spec: LabSpec, book: AddressBook) -> dict[str, Any]:
-    """Return what the proxy process needs to know."""
-    regions = list(spec.regions)
-    pairs = itertools.combinations_with_replacement(regions, 2)
+    """Return what the proxy process needs to know.
+
+    At first nothing takes any time, so that readers join quickly; see `lay_out`.
+    """
     return {
-        "rtt": [[a, b, spec.round_trip(a, b)] for a, b in pairs],
+        "rtt": [[a, b, 0.0] for a, b in _pairs(spec)],
         "links": list(_links(spec, book)),
     }
+
+
+def _pairs(spec: LabSpec) -> Iterable[tuple[str, str]]:
+    return itertools.combinations_with_replacement(spec.regions, 2)
 
 
 def _links(spec: LabSpec, book: AddressBook) -> Iterator[dict[str, Any]]:

@@ -83,10 +83,7 @@ class Operations:
     def _restore(self, report: Report) -> None:
         """Undo everything: faults, latencies, lag and dead nodes."""
         self._heal(report)
-        regions = list(self._spec.regions)
-        for a in regions:
-            for b in regions[regions.index(a) :]:
-                self._links.command("latency", a, b, self._spec.round_trip(a, b))
+        self._links.lay_out()
         for server in self._cluster.servers.values():
             if server.lag:
                 self._cluster.lag(server.node.region, 0.0)

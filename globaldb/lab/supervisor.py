@@ -87,6 +87,7 @@ def _start(
     stack.callback(cluster.stop)
     links.wait_ready()
     cluster.start(lambda text: _say({"progress": text}))
+    links.lay_out()
     state.as_private_text(folder / state.FACTS, _facts(spec, book, cluster, name))
     control = stack.enter_context(socket.socket(socket.AF_UNIX))
     control.bind(str(folder / state.CONTROL))
