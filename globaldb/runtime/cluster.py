@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import weakref
@@ -16,6 +15,7 @@ from globaldb.core.lending import PoolLimits
 from globaldb.core.selection import less_loaded, nearest
 from globaldb.core.topology import Role, Topology
 from globaldb.errors import InterfaceError, NoNodeAvailableError
+from globaldb.runtime import events
 from globaldb.runtime.monitor import Monitor
 from globaldb.runtime.node import Node
 from globaldb.runtime.worker import Worker
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from globaldb.core.statement import Statement
     from globaldb.core.topology import NodeState, Sample
     from globaldb.runtime.port import Driver
-
-logger = logging.getLogger("globaldb")
 
 _sessions = count(1)
 
@@ -205,15 +203,8 @@ class ClusterRuntime:
     def _report(self, name: str, before: Topology) -> None:
         if self.topology.version == before.version:
             return
-        state = self.topology.nodes[name]
-        logger.info(
-            "node_changed node=%s role=%s problem=%s version=%s epoch=%s",
-            name,
-            state.role.value,
-            state.problem,
-            self.topology.version,
-            self.topology.epoch,
-        )
+        topology = self.topology
+        events.node_changed(topology.nodes[name], topology.version, topology.epoch)
 
     # The end.
 

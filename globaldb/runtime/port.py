@@ -78,6 +78,10 @@ class Work(Protocol):
         """What the driver's `travel` sends."""
 
     @property
+    def text(self) -> str:
+        """The statement as the application wrote it, without its parameters."""
+
+    @property
     def deadline(self) -> float | None:
         """Monotonic seconds by which it must have ended, if it must."""
 

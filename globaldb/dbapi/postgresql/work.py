@@ -17,20 +17,25 @@ if TYPE_CHECKING:
 class CursorWork:
     """A cursor's call with its verdict."""
 
-    __slots__ = ("call", "deadline", "on_success", "statement")
+    __slots__ = ("call", "deadline", "has_parameters", "on_success", "statement")
 
     def __init__(
         self, call: Call, statement: Statement, deadline: float | None
     ) -> None:
-        self.call = call
+        self.call: Any = call
         self.statement = statement
         self.deadline = deadline
+        self.has_parameters = bool(call.params)
         self.on_success: Callable[[Link], None] | None = None
 
     @property
-    def has_parameters(self) -> bool:
-        """Whether values travel beside the text."""
-        return bool(self.call.params)
+    def text(self) -> str:
+        """The statement as the application wrote it, without its parameters.
+
+        Composed queries may hold literals, so only their kind is told.
+        """
+        query = self.call.query
+        return query if isinstance(query, str) else f"<{type(query).__name__}>"
 
     def acknowledge(self, tag: str) -> None:
         """Look as if the server had answered with the command tag *tag*."""
@@ -42,7 +47,7 @@ class CursorWork:
         cursor._statusmessage = tag.encode()
 
     def first_value(self) -> str | None:
-        """The first column of the first row, as text."""
+        """Return the first column of the first row, as text."""
         result = self.call.cursor.pgresult
         if result is None or not result.ntuples:
             return None

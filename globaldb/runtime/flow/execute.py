@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.routing import READS, Fence, Route, Target, decide
@@ -22,6 +23,7 @@ from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import InternalError
+from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.read import read
@@ -37,6 +39,20 @@ if TYPE_CHECKING:
 async def execute(session: Session, work: Work) -> None:
     """Execute *work* where it belongs; its cursor holds the answer afterwards."""
     session.refuse_closed()
+    if not events.each_statement():
+        await _execute(session, work)
+        return
+    started, problem = monotonic(), None
+    try:
+        await _execute(session, work)
+    except Exception as error:
+        problem = error
+        raise
+    finally:
+        events.statement(session, work, monotonic() - started, problem)
+
+
+async def _execute(session: Session, work: Work) -> None:
     # Whatever happens now, the next read decides anew; a plain read warms it again.
     session.hot = None
     statement = work.statement
@@ -100,10 +116,10 @@ async def _on_lease(session: Session, work: Work) -> None:
         if work.statement.verdict in READS or not reply.sent:
             raise_lost(node, reply, "the statement ran")
         session.books.lost_position()
-        raise_unknown(node, reply, "the statement")
+        raise_unknown(session, node, reply, "the statement")
     if capture and reply.position is None and reply.sent:
         session.books.lost_position()
-    tx.take_in(session, node, lease, reply)
+    tx.take_in(session, node, lease, reply, script=work.statement.multiple)
     _succeeded(session, work)
     session.route = Route(
         role=node.state.role,

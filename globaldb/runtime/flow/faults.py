@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from globaldb.errors import NodeLostError, OutcomeUnknownError
+from globaldb.runtime import events
 
 if TYPE_CHECKING:
     from globaldb.core.faults import Fault
@@ -32,9 +33,10 @@ def raise_lost(node: Node, reply: Reply, what: str) -> NoReturn:
     ) from cause
 
 
-def raise_unknown(node: Node, reply: Reply, what: str) -> NoReturn:
+def raise_unknown(session: Session, node: Node, reply: Reply, what: str) -> NoReturn:
     """Raise for a connection that broke after *what* had been sent."""
     cause = reply.error
+    events.outcome_unknown(session, node, what)
     raise OutcomeUnknownError(
         f"the connection to {node.name} was lost after {what} had been sent: "
         f"{_text(cause)}. It may have been applied; look before you repeat it"

@@ -12,6 +12,7 @@ from globaldb.core.routing import NEAREST_READER, Decision, Fence, Route
 from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import Error, NoNodeAvailableError, PoolTimeoutError
+from globaldb.runtime import events
 from globaldb.runtime.flow.capture import leave_reader, position_of, wait_for
 from globaldb.runtime.flow.faults import fault_of, raise_fault
 from globaldb.runtime.flow.send import company, send, settle
@@ -252,6 +253,8 @@ def _warm(session: Session, attempts: _Attempts, node: Node) -> None:
     was served says nothing about them.
     """
     if attempts.decision.reason != NEAREST_READER or attempts.waited:
+        return
+    if events.each_statement():
         return
     if session.transaction.active or not session.autocommit:
         return

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from globaldb.core.settings import Settings, after_rollback, replay
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
+from globaldb.runtime import events
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
@@ -97,6 +98,8 @@ def settle(session: Session, lease: Lease[Any], node: Node, reply: Reply) -> Non
     if session.lease is None and reply.status in (LinkStatus.OPEN, LinkStatus.FAILED):
         session.keep(lease, node)
     _sync_transaction(session, reply.status)
+    if reply.position_problem is not None:
+        events.position_missing(session, node, reply)
     if reply.position is not None:
         session.books.captured(reply.position, monotonic())
         node.saw(reply.position)

@@ -22,6 +22,7 @@ from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.errors import Error, NodeLostError, ReadOnlyError
+from globaldb.runtime import events
 from globaldb.runtime.flow.capture import wait_for
 from globaldb.runtime.flow.faults import (
     fault_of,
@@ -70,7 +71,7 @@ async def first_statement(session: Session, work: Work) -> None:
         reason, node, lease = await place(session, work)
         reply = await _run(session, work, node, lease)
     session.route = _route(session, work, node, reason)
-    take_in(session, node, lease, reply)
+    take_in(session, node, lease, reply, script=work.statement.multiple)
     if session.pin_writes and session.on_writer:
         session.pinned = True
 
@@ -189,18 +190,34 @@ async def _run(session: Session, work: Work, node: Node, lease: Lease[Any]) -> R
     return await send(session, lease, work.call, trip, work.deadline)
 
 
-def take_in(session: Session, node: Node, lease: Lease[Any], reply: Reply) -> None:
-    """Update the books after a statement inside a transaction; raise its error."""
+def take_in(
+    session: Session,
+    node: Node,
+    lease: Lease[Any],
+    reply: Reply,
+    *,
+    script: bool = False,
+) -> None:
+    """Update the books after a statement inside a transaction; raise its error.
+
+    A *script* may have committed by itself before its connection was lost.
+    """
     settle(session, lease, node, reply)
     transaction = session.transaction
     if reply.error is None:
         return
     if reply.status is LinkStatus.LOST:
         _lost(session, node)
+        if script and reply.sent:
+            session.books.lost_position()
+            raise_unknown(node, reply, "the script")
         raise_lost(node, reply, "the transaction was committed")
     if reply.status is LinkStatus.IDLE and transaction.state is TransactionState.BEGUN:
-        # BEGIN itself was refused: there is no transaction.
-        _end(session, committed=False)
+        # The application believes in a transaction that no server has begun. What
+        # never left changes nothing; else it has failed, as any statement would.
+        if reply.sent:
+            transaction.lost()
+        session.release()
     raise_fault(reply.error)
 
 
@@ -223,8 +240,8 @@ async def commit(session: Session) -> None:
             "server. Nothing was applied; it is safe to try again"
         )
     writer = session.on_writer
-    trip = Trip(capture=writer and transaction.state is TransactionState.OPEN)
     ok = transaction.state is TransactionState.OPEN
+    trip = Trip(capture=writer, alone=not ok)
     deadline = session.deadline()
     try:
         reply = await session.shell.travel(lease.connection, b"COMMIT", trip, deadline)
@@ -244,8 +261,10 @@ async def _committed(
     writer: bool,
     ok: bool,
 ) -> None:
-    if writer and ok and reply.done and reply.position is None:
+    if writer and reply.position is None:
         session.books.lost_position()
+    if reply.position_problem is not None:
+        events.position_missing(session, node, reply)
     if reply.position is not None:
         session.books.captured(reply.position, monotonic())
         node.saw(reply.position)
@@ -253,13 +272,11 @@ async def _committed(
         session.books.read(node.name, monotonic())
     done = reply.done and ok
     lost = not reply.done and reply.status is LinkStatus.LOST
-    if lost and writer:
-        session.books.lost_position()
     _finish(session, lease, committed=done)
     if lost:
         session.cluster.suspect(node.name)
         if writer:
-            raise_unknown(node, reply, "COMMIT")
+            raise_unknown(session, node, reply, "COMMIT")
         raise_lost(node, reply, "the read-only transaction ended")
     if reply.error is not None:
         raise_fault(reply.error)

@@ -90,22 +90,18 @@ def _done(
         session.cluster.suspect(node.name)
         if reply.sent and work.statement.verdict not in READS:
             session.books.lost_position()
-            raise_unknown(node, reply, "the statement")
+            raise_unknown(session, node, reply, "the statement")
         if not last:
             return False
     elif fault is Fault.READ_ONLY and lease.connection.standby and not last:
         # It was promoted over: nothing was executed, the writer is elsewhere.
         session.cluster.demoted(node.name)
         return False
-    _after_error(session, work.statement)
     settle(session, lease, node, reply)
-    return raise_fault(reply.error)
-
-
-def _after_error(session: Session, statement: Statement) -> None:
-    """Remember that what failed half-way may have committed before that."""
-    if statement.multiple or statement.alone:
+    if reply.sent and reply.position is None:
+        # What failed has told of what the writer holds, and half of it may stay.
         session.books.lost_position()
+    return raise_fault(reply.error)
 
 
 def worth_capturing(session: Session, statement: Statement) -> bool:

@@ -1,0 +1,73 @@
+"""What goes into the log: events with fields, never parameters, never secrets.
+
+One logger, ``globaldb``. DEBUG is an event a statement, INFO a change of topology,
+WARNING what somebody should look at. The text of statements is added at DEBUG when
+the option ``log_sql`` is on.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from globaldb.core.topology import NodeState
+    from globaldb.core.trip import Reply
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.port import Work
+    from globaldb.runtime.session import Session
+
+logger = logging.getLogger("globaldb")
+
+
+def each_statement() -> bool:
+    """Whether an event for each statement is wanted: then no short way is taken."""
+    return logger.isEnabledFor(logging.DEBUG)
+
+
+def statement(session: Session, work: Work, seconds: float, problem: object) -> None:
+    """Log where a statement ran, how long it took, and how it ended."""
+    route = session.route
+    logger.debug(
+        "statement session=%s verdict=%s statement=%s node=%s reason=%s ms=%.1f "
+        "waited_ms=%.1f error=%s%s",
+        session.id,
+        work.statement.verdict.value,
+        work.statement.reason,
+        route.node if route else None,
+        route.reason if route else None,
+        seconds * 1000,
+        route.waited * 1000 if route else 0.0,
+        type(problem).__name__ if problem is not None else None,
+        f" sql={work.text!r}" if session.cluster.config.log_sql else "",
+    )
+
+
+def node_changed(state: NodeState, version: int, epoch: int) -> None:
+    """Log what a node is now; a node that does not answer is worth a look."""
+    logger.log(
+        logging.WARNING if state.problem is not None else logging.INFO,
+        "node_changed node=%s role=%s problem=%s version=%s epoch=%s",
+        state.name,
+        state.role.value,
+        state.problem,
+        version,
+        epoch,
+    )
+
+
+def position_missing(session: Session, node: Node, reply: Reply) -> None:
+    """Log that a write succeeded and its position could not be had."""
+    logger.warning(
+        "position_missing session=%s node=%s error=%s consequence=reads_at_writer",
+        session.id,
+        node.name,
+        reply.position_problem,
+    )
+
+
+def outcome_unknown(session: Session, node: Node, what: str) -> None:
+    """Log that nobody knows whether a write was applied."""
+    logger.warning(
+        "outcome_unknown session=%s node=%s after=%s", session.id, node.name, what
+    )
