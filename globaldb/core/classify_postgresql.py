@@ -136,7 +136,7 @@ def _exact(text: str, command: str, known: Known | None) -> Statement:
 
 def _refused(reason: str, command: str, text: str) -> Statement:
     verdict = Verdict.PIN if _hinted(text) else Verdict.WRITE
-    return Statement(verdict, reason, command, multiple=";" in text, alone=True)
+    return Statement(verdict, reason, command, multiple=not single(text), alone=True)
 
 
 def _pieces(tokens: Sequence[Token]) -> list[Sequence[Token]]:

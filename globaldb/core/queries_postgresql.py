@@ -60,16 +60,16 @@ _PAIRS: Final = frozenset(
         ("partition", "by"),
         ("time", "zone"),
         ("grouping", "sets"),
-        ("by", "rollup"),
-        ("by", "cube"),
         ("fetch", "first"),
         ("fetch", "next"),
-        ("not", "materialized"),
         ("character", "varying"),
         ("char", "varying"),
         ("nchar", "varying"),
         ("bit", "varying"),
     )
+)
+_TRIPLES: Final = frozenset(
+    (("group", "by", "rollup"), ("group", "by", "cube"), ("as", "not", "materialized"))
 )
 _JOINED: Final = frozenset(
     ("left", "right", "full", "inner", "outer", "cross", "natural")
@@ -77,8 +77,8 @@ _JOINED: Final = frozenset(
 # Keywords an expression may follow; only to tell the keyword JOIN from a function.
 _BEFORE_EXPRESSION: Final = NEVER_FUNCTIONS | names(
     """
-    by columns content document escape first groups ilike is key like name next
-    overlaps passing path range recursive rows set similar uescape value version zone
+    by columns content document escape first groups ilike is join key like name next
+    overlaps passing path range recursive ref rows set similar tablesample uescape value version zone
     """
 )
 
@@ -191,12 +191,19 @@ class Query:
             if name in NEVER_FUNCTIONS:
                 return None
             if name == "operator":
-                return self._operator(last + 2)
+                return self._operator(last + 1)
         return self._function(first, last) if self._may_be_called(first, last) else None
 
-    def _operator(self, index: int) -> Finding | None:
-        """OPERATOR(schema.sign): only those of pg_catalog are known."""
-        if self._name(index) in ("pg_catalog", ""):
+    def _operator(self, opened: int) -> Finding | None:
+        """Judge OPERATOR(schema.sign): only those of pg_catalog are known."""
+        inside = self._tokens[opened + 1 : self._partner[opened]]
+        signs = [token.text for token in inside[2:]]
+        if (
+            self._name(opened + 1) == "pg_catalog"
+            and self._text(opened + 2) == "."
+            and all(token.kind == "op" for token in inside[1:])
+            and signs not in ([], ["*"])
+        ):
             return None
         return Finding(Verdict.WRITE, "unknown_operator")
 
@@ -213,11 +220,13 @@ class Query:
             return self._after_sign(word, first, last)
         if kind != "name" or self._text(first - 2) == ".":
             return False
-        return self._after_word(word, last)
+        return self._after_word(word, first, last)
 
-    def _after_word(self, word: str, last: int) -> bool:
-        name = self._text(last)
+    def _after_word(self, word: str, first: int, last: int) -> bool:
+        name, before = self._text(last), self._text(first - 2)
         if word in ("as", "ordinality") or (word, name) in _PAIRS:
+            return False
+        if (before, word, name) in _TRIPLES:
             return False
         if name == "join":
             return word not in _JOINED and word in _BEFORE_EXPRESSION
@@ -227,8 +236,9 @@ class Query:
 
     def _after_sign(self, sign: str, first: int, last: int) -> bool:
         if sign == ")":
+            # DISTINCT ON (...) and OPERATOR(...) stand in front of expressions.
             opened = self._partner[first - 1]
-            return (
+            return self._text(opened - 1) == "operator" or (
                 self._text(opened - 1) == "on" and self._text(opened - 2) == "distinct"
             )
         if sign == ",":

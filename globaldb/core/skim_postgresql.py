@@ -23,8 +23,9 @@ _QUOTED: Final = re.compile(r"""'[^']*+'|"[^"]*+\"""")
 # around their dots, or a placeholder run together with a word.
 _QUOTED_CALL: Final = re.compile(r"\0[\0.a-z0-9_$]*+\s*+\(")
 _LOOSE_DOT: Final = re.compile(r"\.(?:(?=\s)|(?<=\s\.))")
-_GLUED: Final = re.compile(r"%[sbt][a-z0-9_$]")
+_GLUED: Final = re.compile(r"%(?:\([a-z0-9_]++\))?+[sbt][a-z0-9_$]")
 _WINDOW: Final = re.compile(r"\)\s*+(?:over|filter)\s*+(?=\()")
+_DISTINCT_ON: Final = re.compile(r"distinct\s++on\b")
 _WORD: Final = re.compile(r"[a-z_][a-z0-9_$.]*+(?:\s*+\()?+")
 
 _SUSPICIOUS: Final = frozenset(
@@ -55,7 +56,7 @@ def plain_read(text: str) -> bool:
         return False
     if "%" in body and _GLUED.search(body):
         return False
-    if "over" in body or "filter" in body:
+    if ("over" in body or "filter" in body) and not _DISTINCT_ON.search(body):
         body = _WINDOW.sub(")", body)
     words = frozenset(_WORD.findall(body))
     return words.isdisjoint(_SUSPICIOUS) and all(

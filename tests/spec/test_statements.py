@@ -23,11 +23,20 @@ NEEDS_THE_CATALOG = {
     "SELECT * FROM t.ul": "read",  # an unlogged table
     "SELECT x FROM t.vwn": "read",  # a view over nextval()
 }
-READS = [
-    line.removesuffix(";")
-    for line in (HERE / "ordinary_reads.sql").read_text().splitlines()
-    if not line.startswith("--")
-]
+
+
+def statements(name):
+    """The statements of a file that has one a line."""
+    lines = (HERE / name).read_text().splitlines()
+    return [line.removesuffix(";") for line in lines if not line.startswith("--")]
+
+
+READS = statements("ordinary_reads.sql")
+POSITIONS = statements("call_positions.sql")
+#: Names an application may give to a function; the keywords are tempting to skip.
+CALLED = ["wr", '"wr"', "app.wr", '"app"."wr"', 'app."lower"', "Wr"]
+CALLED += ["join", "filter", "over", "operator", "materialized", "by", "zone", "value"]
+CALLED += ["first", "sets", "varying", "key", "within", "columns"]
 
 
 @pytest.mark.parametrize(
@@ -74,3 +83,11 @@ def test_an_ordinary_read_stays_a_read(sql):
 def test_most_ordinary_reads_need_no_look_at_tokens():
     skimmed = sum(plain_read(sql) for sql in READS)
     assert skimmed >= 0.6 * len(READS)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+def test_a_call_is_seen_wherever_the_server_sees_one(position):
+    calls = [f"{name}{gap}1)" for name in CALLED for gap in ("(", " \n(", "/**/(")]
+    texts = [position.format(f=call) for call in calls]
+    readable = {Verdict.READ, Verdict.NODE_LOCAL}
+    assert [sql for sql in texts if classify(sql).verdict in readable] == []
