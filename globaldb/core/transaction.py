@@ -142,11 +142,17 @@ class Transaction:
         self._step(E.STATEMENT_FAILED)
 
     def lost(self) -> None:
-        """Take note that its connection is gone: it must be rolled back."""
+        """Take note that its connection is gone: it must be rolled back.
+
+        Its savepoints are gone too, sent or not: a rollback to one of them would
+        seem to bring back a transaction that no server knows.
+        """
         if self.state is S.BEGUN:
             self._step(E.SENT)
         if self.state is not S.IDLE:
             self._step(E.STATEMENT_FAILED)
+        self._pending.clear()
+        self._savepoints.clear()
 
     def has_savepoint(self, name: str) -> bool:
         """Whether *name* is a savepoint of this transaction."""

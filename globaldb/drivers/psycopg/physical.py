@@ -171,9 +171,11 @@ class Physical(psycopg.Connection[Any]):
 
     def drain(self, gen: PQGen[Any]) -> None:
         """Cancel the running statement and wait for its end, or close."""
+        end = monotonic() + _DRAIN
         self._try_cancel(timeout=_DRAIN)
+        remaining = max(0.0, end - monotonic())
         try:
-            waiting.wait(gen, self.pgconn.socket, interval=_INTERVAL, timeout=_DRAIN)
+            waiting.wait(gen, self.pgconn.socket, _INTERVAL, remaining)
         except _WaitTimeout:
             self.pgconn.finish()
         except psycopg.Error:

@@ -50,6 +50,9 @@ _RETRYABLE = ("40001", "40P01")
 def fault(error: BaseException, *, broken: bool) -> Fault:
     """Classify what a physical connection raised."""
     if isinstance(error, psycopg.Error):
+        # An ERROR, other than a FATAL, says for certain that the statement failed,
+        # whatever became of the connection afterwards.
+        broken = broken and error.diag.severity_nonlocalized != "ERROR"
         return postgresql_fault(error.sqlstate, str(error), broken=broken)
     return Fault.NODE_LOST if broken else Fault.STATEMENT
 

@@ -18,6 +18,7 @@ from psycopg import errors as pgerrors, generators, pq
 from psycopg._preparing import Prepare
 
 from globaldb.drivers.psycopg import position
+from globaldb.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,10 @@ def travel(
             bind(cursor, physical)
         try:
             physical.wait(_travel(physical, call, trip, reply))
+        except DeadlineExceededError:
+            if isinstance(reply.error, pgerrors.QueryCanceled):
+                reply.error = None  # that was the deadline's own doing
+            raise
         finally:
             if cursor is not None and face is not None:
                 cursor._conn = face
@@ -108,14 +113,12 @@ def _travel(
 def _together(
     pgconn: PGconn, statement: _Statement, trip: Trip, reply: Reply
 ) -> PQGen[None]:
-    ask = partial(pgconn.send_query_params, position.DURABILITY, None)
-    before = [
-        partial(pgconn.send_query_params, sql.encode(), None) for sql in trip.before
+    before: list[Command] = [
+        *statement.housekeeping(),
+        *(partial(pgconn.send_query_params, sql.encode(), None) for sql in trip.before),
     ]
-    housekeeping = statement.housekeeping()
-    commands: list[Command] = [*housekeeping, *before, *statement.commands()]
-    if trip.capture and commands and not trip.alone:
-        commands.append(ask)
+    asks = trip.capture and not trip.alone
+    commands, first, asked = _line_up(pgconn, statement, before, asks=asks)
     pgconn.enter_pipeline_mode()
     reply.sent = True
     if trip.guard:
@@ -128,11 +131,30 @@ def _together(
     if trip.guard:
         reply.replayed = position.replayed((yield from _segment(pgconn)))
     answers = (yield from _segment(pgconn)) if commands else []
-    _statement_done(statement, len(housekeeping), len(before), answers, reply)
+    _statement_done(statement, first, answers, reply)
     if trip.capture:
-        durable = bool(commands) and not trip.alone
-        yield from _captured(pgconn, answers if durable else None, reply)
+        # Nobody knows what a statement that failed has seen: only the insert
+        # position is late enough for all of it.
+        known = answers[asked] if asked is not None and reply.done else None
+        yield from _captured(pgconn, known, reply)
     pgconn.exit_pipeline_mode()
+
+
+def _line_up(
+    pgconn: PGconn, statement: _Statement, before: list[Command], *, asks: bool
+) -> tuple[list[Command], int, int | None]:
+    """Return the commands, the place of the statement, and that of the question.
+
+    The question about durability stands where every SET LOCAL is still in force:
+    in front of a COMMIT, and behind what commits by itself.
+    """
+    run = statement.commands()
+    if not run or not asks:
+        return [*before, *run], len(before), None
+    ask = partial(pgconn.send_query_params, position.DURABILITY, None)
+    if statement.commits:
+        return [*before, ask, *run], len(before) + 1, len(before)
+    return [*before, *run, ask], len(before), len(before) + len(run)
 
 
 def _queue(pgconn: PGconn, commands: list[Command]) -> None:
@@ -160,13 +182,11 @@ def _segment(pgconn: PGconn) -> PQGen[list[list[PGresult]]]:
 
 def _statement_done(
     statement: _Statement,
-    housekeeping: int,
-    before: int,
+    first: int,
     answers: list[list[PGresult]],
     reply: Reply,
 ) -> None:
     failed = _first_error(answers)
-    first = housekeeping + before
     reply.prepared = failed is None or failed >= first
     if failed is not None:
         reply.error = statement.error(answers[failed])
@@ -186,14 +206,17 @@ def _first_error(answers: list[list[PGresult]]) -> int | None:
 
 
 def _captured(
-    pgconn: PGconn, answers: list[list[PGresult]] | None, reply: Reply
+    pgconn: PGconn, known: list[PGresult] | None, reply: Reply
 ) -> PQGen[None]:
-    """Read the position; what fails here does not unsay that the statement ran."""
+    """Read the position; what fails here does not unsay that the statement ran.
+
+    Behind a statement that failed, too: a duplicate key has shown the application a
+    row, and its next read must find it.
+    """
     try:
         after = yield from _segment(pgconn)
-        if reply.done:
-            durable = None if answers is None else position.durable(answers[-1])
-            reply.position = position.written(after, durable=durable)
+        durable = None if known is None else position.durable(known)
+        reply.position = position.written(after, durable=durable)
     except psycopg.Error as error:
         if reply.done:
             reply.position_problem = error
@@ -226,6 +249,11 @@ class _Statement:
         query = self._query = cursor._convert_query(call.query, call.params)
         cursor._query = query
         self._prepare, self._name = prepared.get(query, call.prepare)
+
+    @property
+    def commits(self) -> bool:
+        """Whether it ends a transaction, and with it every SET LOCAL."""
+        return self.call == b"COMMIT"
 
     @property
     def needs_company(self) -> bool:

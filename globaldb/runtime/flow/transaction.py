@@ -209,8 +209,7 @@ def take_in(
     if reply.status is LinkStatus.LOST:
         _lost(session, node)
         if script and reply.sent:
-            session.books.lost_position()
-            raise_unknown(node, reply, "the script")
+            raise_unknown(session, node, reply, "the script")
         raise_lost(node, reply, "the transaction was committed")
     if reply.status is LinkStatus.IDLE and transaction.state is TransactionState.BEGUN:
         # The application believes in a transaction that no server has begun. What
