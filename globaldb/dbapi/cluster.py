@@ -32,14 +32,15 @@ class Cluster:
     def of(cls, config: Config) -> Cluster:
         """Make the cluster of a configuration that was already read."""
         cluster = cls.__new__(cls)
-        cluster._start(config)
+        cluster._start(config)  # noqa: SLF001 - it is one of these
         return cluster
 
     def _start(self, config: Config) -> None:
         self.config = config
-        self._connection, driver, classify = _engine(config)
+        surface, driver, classify = _engine(config)
         cache = QueryCache(classify, entries=config.query_cache_size)
         self.runtime = ClusterRuntime(config, driver, cache.lookup)
+        self._surface = surface(self.runtime)
 
     def connect(self) -> Any:
         """Return a new connection.
@@ -47,12 +48,11 @@ class Cluster:
         Raises `NoNodeAvailableError` when no node answers within
         ``connect_timeout`` seconds.
         """
-        connection = self._connection
         try:
             self.runtime.ready(monotonic() + self.config.connect_timeout)
-            return connection(self.runtime)
+            return self._surface.connect()
         except Exception as error:
-            connection.raise_translated(error)
+            self._surface.raise_translated(error)
             raise
 
     @property
@@ -79,16 +79,16 @@ class Cluster:
         return repr(self.runtime)
 
 
-def _engine(config: Config) -> tuple[Any, Any, Callable[[str], Statement]]:
+def _engine(config: Config) -> tuple[Any, Any, Callable[[str | bytes], Statement]]:
     if config.engine != "postgresql":
         raise NotSupportedError(
             f"{config.engine} is not supported in this version; PostgreSQL is"
         )
     from globaldb.core.classify_postgresql import classify
-    from globaldb.dbapi.postgresql.connection import Connection
+    from globaldb.dbapi.postgresql.surface import PostgresqlSurface
     from globaldb.drivers.psycopg.driver import PsycopgDriver
 
-    return Connection, PsycopgDriver(), classify
+    return PostgresqlSurface, PsycopgDriver(), classify
 
 
 _shared: dict[Config, Cluster] = {}

@@ -43,7 +43,7 @@ class ClusterRuntime:
     """
 
     def __init__(
-        self, config: Config, driver: Driver, lookup: Callable[[str], Statement]
+        self, config: Config, driver: Driver, lookup: Callable[[str | bytes], Statement]
     ) -> None:
         self.config = config
         self.driver = driver

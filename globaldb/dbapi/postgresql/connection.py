@@ -2,89 +2,85 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import warnings
+import weakref
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import IsolationLevel, pq, sql
+from psycopg import IsolationLevel, Xid, sql
 
-from globaldb.core.classify_postgresql import classify
-from globaldb.core.consistency import Consistency, parse_consistency
 from globaldb.core.lending import Outcome
 from globaldb.core.statement import Statement, Verdict
-from globaldb.core.token import Token
 from globaldb.core.transaction import TransactionMode
 from globaldb.core.trip import LinkStatus
-from globaldb.dbapi.postgresql.cursor import RoutedCursor, raise_both, routed
+from globaldb.dbapi.postgresql import two_phase
+from globaldb.dbapi.postgresql.cursor import routed
 from globaldb.dbapi.postgresql.info import RoutedInfo
-from globaldb.dbapi.postgresql.server_cursor import RoutedServerCursor
+from globaldb.dbapi.postgresql.pipeline import piped
+from globaldb.dbapi.postgresql.server_cursor import routed_named
+from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
 from globaldb.dbapi.postgresql.transaction import RoutedTransaction
 from globaldb.dbapi.postgresql.work import CursorWork
-from globaldb.drivers.psycopg import wire
-from globaldb.drivers.psycopg.translate import translate
-from globaldb.errors import InterfaceError, ProgrammingError
+from globaldb.dbapi.routed import Routed
+from globaldb.errors import ProgrammingError
 from globaldb.runtime import flow
 from globaldb.runtime.session import Session
 from globaldb.runtime.shell import BlockingShell, drive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator, Iterator
     from types import TracebackType
 
     from psycopg.abc import Query
     from psycopg.pq.abc import PGconn
+    from psycopg.rows import RowFactory
 
-    from globaldb.core.routing import Route
+    from globaldb.dbapi.postgresql.snapshot import Snapshot
+    from globaldb.drivers.psycopg.physical import Physical
     from globaldb.runtime.cluster import ClusterRuntime
 
+logger = logging.getLogger("globaldb")
 
-class Connection(psycopg.Connection[Any]):
+
+class Connection(Routed, psycopg.Connection[Any]):
     """A routed connection.
 
-    Answers what a psycopg connection answers, and `consistency`, `using`, `token`,
-    `observe`, `last_route`, `explain_route`. May be shared by threads as psycopg's
-    may: their statements take turns.
+    Answers what a psycopg connection answers, and what `Routed` adds. May be shared
+    by threads as psycopg's may: their statements take turns.
     """
 
     __module__ = "globaldb.postgresql"
 
-    # psycopg warns of connections deleted while open unless they have this; ours
-    # hold nothing open by themselves, so `__del__` below decides.
-    _pool = None
-
-    def __init__(self, cluster: ClusterRuntime) -> None:
-        self.session = Session(cluster, BlockingShell(cluster))
-        self._snapshot: Any = _borrow_pgconn(cluster)
-        self.in_pipeline = False
+    def __init__(self, cluster: ClusterRuntime, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot.pgconn
         super().__init__(_Unplugged())  # type: ignore[arg-type]
-        self.session.face = self
         self.lock = threading.RLock()  # type: ignore[assignment]
-        self.cursor_factory = RoutedCursor
-        self.server_cursor_factory = RoutedServerCursor
-        self._autocommit = self.session.autocommit
         self.prepare_threshold = cluster.config.prepare_threshold
         self._lookup = cluster.lookup
+        self._autocommit = cluster.config.autocommit
+        self._shell = BlockingShell(cluster)
+        self.session = Session(cluster, self._shell)
+        # Weak: a connection that is forgotten ends at once, not at the next collection.
+        self.session.face = weakref.proxy(self)
 
     # The physical connection behind it, as far as psycopg asks for one.
 
     @property
     def pgconn(self) -> PGconn:
-        """The libpq connection held, else one of the same cluster.
+        """The libpq connection held, else a picture of one, which only answers.
 
-        The latter serves for quoting and for what is the same everywhere (encoding,
-        user, database); it must not be talked to.
+        The picture serves for quoting and for what is the same on every node.
         """
         lease = self.session.lease
-        if lease is not None:
-            self._snapshot = lease.connection.pgconn
-        elif self._snapshot.status == pq.ConnStatus.BAD and not self.session.closed:
-            self._snapshot = _borrow_pgconn(self.session.cluster)
-        return self._snapshot
+        pgconn: PGconn = lease.connection.pgconn if lease else self._snapshot
+        return pgconn
 
     @pgconn.setter
     def pgconn(self, value: Any) -> None:
-        """psycopg's constructor assigns one; there is none to keep."""
+        """Psycopg's constructor assigns one; there is none to keep."""
 
     @property
     def closed(self) -> bool:
@@ -95,6 +91,11 @@ class Connection(psycopg.Connection[Any]):
     def broken(self) -> bool:
         """Always False: a lost physical connection is replaced."""
         return False
+
+    @property
+    def in_pipeline(self) -> bool:
+        """Whether a ``with conn.pipeline()`` block is open."""
+        return self._pipeline is not None
 
     @property
     def info(self) -> RoutedInfo:
@@ -108,12 +109,14 @@ class Connection(psycopg.Connection[Any]):
 
     # Statements.
 
+    def story(self) -> Story:
+        """Take turns with other threads, and raise errors that both trees catch."""
+        return Story(self)
+
     def lookup(self, query: Query) -> Statement:
         """Classify *query*; repeated texts are looked up."""
-        if type(query) is str:
+        if isinstance(query, (str, bytes)):
             return self._lookup(query)
-        if isinstance(query, bytes):
-            return classify(query)
         if isinstance(query, sql.Composable):
             return self._lookup(query.as_string(self))
         # A t-string: what stands between its values decides.
@@ -122,80 +125,141 @@ class Connection(psycopg.Connection[Any]):
             return self._lookup("%s".join(strings))
         return self._lookup(str(query))
 
-    def cursor(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a new cursor; a named one lives on the server."""
-        self._refuse_closed()
-        factory, named = self.cursor_factory, self.server_cursor_factory
-        self.cursor_factory = routed(factory)
-        if not issubclass(named, RoutedServerCursor):
-            self.server_cursor_factory = type(
-                named.__name__, (RoutedServerCursor, named), {}
+    def cursor(
+        self,
+        name: str = "",
+        *,
+        binary: bool = False,
+        row_factory: RowFactory[Any] | None = None,
+        scrollable: bool | None = None,
+        withhold: bool = False,
+    ) -> Any:
+        """Return a new cursor; one with a *name* lives on the server."""
+        self._check_connection_ok()
+        row_factory = row_factory or self.row_factory
+        factory: Any = self.server_cursor_factory if name else self.cursor_factory
+        if name:
+            cursor = routed_named(factory)(
+                self,
+                name=name,
+                row_factory=row_factory,
+                scrollable=scrollable,
+                withhold=withhold,
             )
-        return super().cursor(*args, **kwargs)
+        else:
+            cursor = routed(factory)(self, row_factory=row_factory)
+        if binary:
+            cursor.format = psycopg.pq.Format.BINARY
+        return cursor
 
-    def _check_connection_ok(self) -> None:
-        self._refuse_closed()
+    @contextmanager
+    def holding(
+        self, statement: Statement, *, begin: bool = True
+    ) -> Iterator[Physical]:
+        """Hold a connection fit for *statement* while the block talks on it itself.
+
+        Without *begin* no transaction is opened for it.
+        """
+        session = self.session
+        with self.story():
+            work = CursorWork(None, statement, session.deadline())
+            link = drive(flow.hold(session, work, begin=begin))
+        failed = True
+        try:
+            with link.until(work.deadline):
+                yield link
+            failed = False
+        finally:
+            with self.lock:
+                drive(flow.settle_hold(session, work, failed=failed))
+
+    def _pin(self, why: str) -> None:
+        with self.holding(Statement(Verdict.PIN, why, ""), begin=False):
+            pass
+
+    def after_talk(self) -> None:
+        """Psycopg has talked on the connection held: see what became of it."""
+        session = self.session
+        if session.lease is None:
+            return
+        if session.lease.connection.link_status is LinkStatus.LOST:
+            session.transaction_lost()
+
+    # Transactions.
 
     def commit(self) -> None:
         """Commit the transaction, if there is one."""
-        with self._story("commit"):
-            drive(flow.commit(self.session))
+        self._end("commit", flow.commit)
 
     def rollback(self) -> None:
         """Roll the transaction back, if there is one."""
-        with self._story("rollback"):
-            drive(flow.rollback(self.session))
+        self._end("rollback", flow.rollback)
+
+    def _end(self, what: str, end: Callable[[Session], Any]) -> None:
+        with self.story():
+            if self._num_transactions:
+                raise ProgrammingError(
+                    f"explicit {what}() forbidden within a transaction() block, which "
+                    "ends by itself"
+                )
+            if self._tpc:
+                raise ProgrammingError(
+                    f"{what}() cannot be used during a two-phase transaction"
+                )
+            if self.in_pipeline and self.session.lease:
+                getattr(self.session.lease.connection, what)()
+            else:
+                drive(end(self.session))
 
     @contextmanager
     def transaction(
         self, savepoint_name: str | None = None, force_rollback: bool = False
-    ) -> Iterator[RoutedTransaction]:
+    ) -> Iterator[psycopg.Transaction]:
         """Run a block as a transaction, or as a savepoint inside one."""
-        self._refuse_closed()
-        with RoutedTransaction(self, savepoint_name, force_rollback) as block:
-            yield block
+        self._check_connection_ok()
+        lease = self.session.lease
+        if self.in_pipeline and lease is not None:
+            with lease.connection.transaction(savepoint_name, force_rollback) as block:
+                yield block
+        else:
+            with RoutedTransaction(self, savepoint_name, force_rollback) as block:
+                yield block
 
     @contextmanager
     def pipeline(self) -> Iterator[psycopg.Pipeline]:
         """Send statements without waiting for each, on one connection to the writer."""
-        with self._story(None):
-            if self.in_pipeline and self._pipeline is not None:
-                with self._pipeline as pipeline:
-                    yield pipeline
-                return
-            statement = Statement(Verdict.WRITE, "pipeline", "")
-            work = CursorWork(wire.Call(self.cursor(), ""), statement, None)
-            link = drive(flow.hold(self.session, work))
-            failed = True
-            try:
-                with link.pipeline() as pipeline:
-                    self._pipeline, self.in_pipeline = pipeline, True
-                    yield pipeline
-                failed = False
-            finally:
-                self._pipeline, self.in_pipeline = None, False
-                drive(flow.settle_hold(self.session, work, failed=failed))
-
-    def notifies(self, **kwargs: Any) -> Any:
-        """Yield notifications; LISTEN has pinned the connection they arrive on."""
-        if self.session.lease is None:
-            self._pin("notifies")
         lease = self.session.lease
-        assert lease is not None  # noqa: S101 - pinned just above
-        lease.connection.face = self
-        return lease.connection.notifies(**kwargs)
+        if self.in_pipeline and lease is not None:
+            with lease.connection.pipeline() as pipeline:
+                yield pipeline
+        else:
+            with piped(self) as pipeline:
+                yield pipeline
 
-    def cancel(self) -> None:
-        """Cancel the statement running now, from any thread."""
-        self.session.shell.cancel(psycopg.Connection.cancel)
+    def tpc_begin(self, xid: Xid | str) -> None:
+        """Begin a two-phase transaction called *xid*."""
+        with self.story():
+            two_phase.begin(self, xid)
 
-    def cancel_safe(self, *, timeout: float = 30.0) -> None:
-        """Cancel the statement running now, from any thread."""
+    def tpc_prepare(self) -> None:
+        """Perform the first phase of the transaction begun with `tpc_begin`."""
+        with self.story():
+            two_phase.prepare(self)
 
-        def act(link: psycopg.Connection[Any]) -> None:
-            psycopg.Connection.cancel_safe(link, timeout=timeout)
+    def tpc_commit(self, xid: Xid | str | None = None) -> None:
+        """Commit the two-phase transaction, or a prepared one called *xid*."""
+        with self.story():
+            two_phase.finish(self, "COMMIT", xid)
 
-        self.session.shell.cancel(act)
+    def tpc_rollback(self, xid: Xid | str | None = None) -> None:
+        """Roll the two-phase transaction back, or a prepared one called *xid*."""
+        with self.story():
+            two_phase.finish(self, "ROLLBACK", xid)
+
+    def tpc_recover(self) -> list[Xid]:
+        """Return the two-phase transactions that are prepared."""
+        with self.story():
+            return two_phase.recover(self)
 
     # Modes.
 
@@ -232,73 +296,53 @@ class Connection(psycopg.Connection[Any]):
         )
 
     def _outside(self, attribute: str) -> None:
-        self._refuse_closed()
-        if self.session.transaction.active:
-            inside = "connection.transaction() context in progress"
-            if not self._num_transactions:
-                inside = "a transaction is in progress: commit or roll back first"
-            raise_both(
-                self, ProgrammingError(f"can't change {attribute!r} now: {inside}")
-            )
+        with self.story():
+            status = self.info.transaction_status
+            if status is psycopg.pq.TransactionStatus.IDLE:
+                return
+            why = f"connection in transaction status {status.name}"
+            if self._num_transactions:
+                why = "connection.transaction() context in progress"
+            raise ProgrammingError(f"can't change {attribute!r} now: {why}")
 
-    # What only a routed connection has.
+    # What arrives by itself, and what is sent from elsewhere.
 
-    @property
-    def consistency(self) -> Consistency | None:
-        """The promise kept for reads: session, global, eventual; None forwards none."""
-        return self.session.consistency
+    def notifies(
+        self, *, timeout: float | None = None, stop_after: int | None = None
+    ) -> Generator[psycopg.Notify]:
+        """Yield notifications; LISTEN has pinned the connection they arrive on."""
+        self._check_connection_ok()
+        if self.session.lease is None:
+            self._pin("notifies")
+        try:
+            yield from super().notifies(timeout=timeout, stop_after=stop_after)
+        except psycopg.Error as error:
+            self.after_talk()
+            raise_both(self, error)
 
-    @consistency.setter
-    def consistency(self, value: Consistency | str | None) -> None:
-        self.session.consistency = _consistency(value)
+    def cancel(self) -> None:
+        """Cancel the statement running now, from any thread."""
+        self._cancel(psycopg.Connection.cancel)
 
-    @contextmanager
-    def using(self, **options: Any) -> Iterator[Self]:
-        """Apply options inside the block.
+    def cancel_safe(self, *, timeout: float = 30.0) -> None:
+        """Cancel the statement running now, from any thread.
 
-        *consistency*, *route* (``auto``, ``reader``, ``writer``; a write goes to the
-        writer whatever it says), *region*, *max_staleness* and *timeout* (seconds).
+        Raises `psycopg.errors.CancellationTimeout` when that takes longer than
+        *timeout* seconds.
         """
-        known = ("consistency", "route", "region", "max_staleness", "timeout")
-        for name in options:
-            if name not in known:
-                raise ProgrammingError(
-                    f"using() has no option {name!r}; it has {', '.join(known)}"
-                )
-        if "consistency" in options:
-            options["consistency"] = _consistency(options["consistency"])
-        with self.session.using(**options):
-            yield self
 
-    @property
-    def last_route(self) -> Route | None:
-        """Where the last statement ran, and why."""
-        return self.session.route
+        def act(link: psycopg.Connection[Any]) -> None:
+            psycopg.Connection.cancel_safe(link, timeout=timeout)
 
-    def explain_route(self, query: Query) -> Route:
-        """Say where *query* would run now. Sends nothing."""
-        return flow.explain(self.session, self.lookup(query))
+        self._cancel(act)
 
-    @property
-    def token(self) -> str:
-        """Everything this session has written or read, as text for another process.
-
-        Costs nothing when the position is known; else one round trip.
-        """
-        with self._story(None):
-            config = self.session.cluster.config
-            position = drive(flow.current_position(self.session))
-            token = Token(self.session.cluster.system, position)
-            return token.encode(_secret(config))
-
-    def observe(self, token: str) -> None:
-        """From now on read nothing older than *token*, from this cluster."""
-        with self._story(None):
-            cluster = self.session.cluster
-            found = Token.decode(token, _secret(cluster.config), cluster.system)
-            if found.position is not None:
-                self.session.books.require(found.position)
-                self.session.hot = None
+    def _cancel(self, act: Callable[[Any], None]) -> None:
+        # No turn is taken: the statement to be cancelled has it.
+        try:
+            if self._should_cancel():
+                self._shell.cancel(act)
+        except psycopg.Error as error:
+            raise_both(self, error)
 
     # The end.
 
@@ -328,13 +372,21 @@ class Connection(psycopg.Connection[Any]):
         """Do not put a failing rollback in the place of what led to it."""
         try:
             self.rollback()
-        except psycopg.Error:
+        except psycopg.Error as error:
+            logger.warning("rollback_failed error=%s", error)
             self.session.release(Outcome.DISCARD)
 
-    def __del__(self) -> None:
+    def __del__(self, warn: Any = warnings.warn) -> None:
         session = getattr(self, "session", None)
-        if session is not None and not session.closed:
-            session.abandon()
+        if session is None or session.closed:
+            return
+        session.abandon()
+        warn(
+            f"{object.__repr__(self)} was deleted while still open. Use 'with' or "
+            "'.close()' to close the connection properly",
+            ResourceWarning,
+            source=self,
+        )
 
     def __repr__(self) -> str:
         session = self.session
@@ -345,52 +397,9 @@ class Connection(psycopg.Connection[Any]):
             f"consistency={mode} at 0x{id(self):x}>"
         )
 
-    # Inside.
-
-    @staticmethod
-    def raise_translated(error: Exception) -> None:
-        """Raise *error* as both trees' when it has no connection to belong to."""
-        both = translate(error, None)
-        if both is not error:
-            raise both from error
-
-    def after_talk(self) -> None:
-        """Psycopg has talked on the connection held: see what became of it."""
-        session = self.session
-        if session.lease is None:
-            return
-        if session.lease.connection.link_status is LinkStatus.LOST:
-            session.transaction_lost()
-
-    def _pin(self, why: str) -> None:
-        statement = Statement(Verdict.PIN, why, "")
-        work = CursorWork(wire.Call(self.cursor(), ""), statement, None)
-        with self._story(None):
-            drive(flow.hold(self.session, work, begin=False))
-            drive(flow.settle_hold(self.session, work, failed=False))
-
-    @contextmanager
-    def _story(self, what: str | None) -> Iterator[None]:
-        with self.lock:
-            try:
-                self._refuse_closed()
-                if what is not None and self._num_transactions:
-                    raise ProgrammingError(
-                        f"explicit {what}() is forbidden within a transaction() "
-                        "block, which ends by itself"
-                    )
-                yield
-            except Exception as error:  # noqa: BLE001 - re-raised as both trees' error
-                raise_both(self, error)
-
-    def _refuse_closed(self) -> None:
+    def _check_connection_ok(self) -> None:
         if self.session.closed:
-            raise_both(self, _closed_error())
-
-
-def _closed_error() -> psycopg.Error:
-    # psycopg's own class and words for it.
-    return psycopg.OperationalError("the connection is closed")
+            raise_both(self, closed_error())
 
 
 class _Unplugged:
@@ -398,24 +407,3 @@ class _Unplugged:
 
     notice_handler: Any = None
     notify_handler: Any = None
-
-
-def _borrow_pgconn(cluster: ClusterRuntime) -> Any:
-    """A libpq connection to look at: of the nearest node, without keeping it."""
-    for state in cluster.near():
-        lease = cluster.nodes[state.name].pool.checkout()
-        try:
-            return lease.connection.pgconn
-        finally:
-            cluster.nodes[state.name].pool.checkin(lease)
-    raise InterfaceError("no node of the cluster answers")
-
-
-def _consistency(value: Consistency | str | None) -> Consistency | None:
-    if value is None or isinstance(value, Consistency):
-        return value
-    return parse_consistency(value)
-
-
-def _secret(config: Any) -> str | None:
-    return None if config.token_secret is None else config.token_secret.reveal()

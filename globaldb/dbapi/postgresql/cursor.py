@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -13,8 +14,8 @@ from psycopg import pq
 from globaldb.core.faults import Fault
 from globaldb.core.lending import Outcome
 from globaldb.core.statement import Verdict
-from globaldb.core.trip import LinkStatus
 from globaldb.dbapi.postgresql import local
+from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
 from globaldb.dbapi.postgresql.work import CursorWork
 from globaldb.drivers.psycopg import translate as errors, wire
 from globaldb.runtime import flow
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 _READ = Verdict.READ
 _IDLE = pq.TransactionStatus.IDLE
+#: What may run on a connection in between without leaving anything behind.
+_PASSING = frozenset(
+    (Verdict.READ, Verdict.WRITE, Verdict.NODE_LOCAL, Verdict.TRANSACTION)
+)
 
 
 class RoutedCursor(psycopg.Cursor[Any]):
@@ -68,7 +73,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
                 raise_both(face, error)
         return self
 
-    def _execute_hot(
+    def _execute_hot(  # noqa: C901 - a call would cost more than a branch here
         self, face: Connection, statement: Statement, call: wire.Call
     ) -> bool:
         """Take the short way of a plain read whose decision still holds.
@@ -90,7 +95,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
             return False
         link = lease.connection
         outcome = Outcome.REUSE
-        shell = session.shell
+        shell: Any = session.shell
         try:
             if link.settings != session.settings.current:
                 return False
@@ -124,8 +129,12 @@ class RoutedCursor(psycopg.Cursor[Any]):
 
     def _execute(self, face: Connection, statement: Statement, call: wire.Call) -> None:
         session = face.session
+        if face.closed:
+            raise closed_error()
+        if self._closed:
+            raise psycopg.InterfaceError("the cursor is closed")
         if face.in_pipeline:
-            self._in_pipeline(face, call)
+            self._in_pipeline(call)
             return
         answer = local.answer(face, statement)
         if answer is not None:
@@ -135,21 +144,20 @@ class RoutedCursor(psycopg.Cursor[Any]):
         drive(flow.execute(session, work))
         self.route = session.route
 
-    def _in_pipeline(self, face: Connection, call: wire.Call) -> None:
+    def _in_pipeline(self, call: wire.Call) -> None:
         """Inside ``with conn.pipeline()`` psycopg itself queues what is sent."""
-        with self._bound(face):
-            psycopg.Cursor.execute(
-                self,
-                call.query,
-                call.params,
-                prepare=call.prepare,
-                binary=call.binary,
+        query: Any = call.query
+        with self._held(query):
+            super().execute(
+                query, call.params, prepare=call.prepare, binary=call.binary
             )
 
     @contextmanager
-    def _bound(self, face: Connection) -> Iterator[None]:
-        assert face.session.lease is not None  # noqa: S101 - the caller holds one
-        wire.bind(self, face.session.lease.connection)
+    def bound(self, face: Connection) -> Iterator[None]:
+        """Work on the connection that the session holds, if it holds one."""
+        lease = face.session.lease
+        if lease is not None:
+            wire.bind(self, lease.connection)
         try:
             yield
         finally:
@@ -159,15 +167,8 @@ class RoutedCursor(psycopg.Cursor[Any]):
         self, query: Query, params_seq: Iterable[Params], *, returning: bool = False
     ) -> None:
         """Execute one statement with many sets of parameters, in one round trip."""
-        face: Connection = self._conn  # type: ignore[assignment]
-        with face.lock:
-            try:
-                with self._held(face, query):
-                    psycopg.Cursor.executemany(
-                        self, query, params_seq, returning=returning
-                    )
-            except Exception as error:  # noqa: BLE001 - as above
-                raise_both(face, error)
+        with Story(self._conn), self._held(query):
+            super().executemany(query, params_seq, returning=returning)
 
     def stream(
         self,
@@ -178,15 +179,8 @@ class RoutedCursor(psycopg.Cursor[Any]):
         size: int = 1,
     ) -> Iterator[Any]:
         """Iterate over a result row by row, holding its connection meanwhile."""
-        face: Connection = self._conn  # type: ignore[assignment]
-        with face.lock:
-            try:
-                with self._held(face, query):
-                    yield from psycopg.Cursor.stream(
-                        self, query, params, binary=binary, size=size
-                    )
-            except Exception as error:  # noqa: BLE001 - as above
-                raise_both(face, error)
+        with Story(self._conn), self._held(query):
+            yield from super().stream(query, params, binary=binary, size=size)
 
     @contextmanager
     def copy(
@@ -197,38 +191,30 @@ class RoutedCursor(psycopg.Cursor[Any]):
         writer: Writer | None = None,
     ) -> Iterator[Copy]:
         """Start a COPY, holding its connection until the block ends."""
-        face: Connection = self._conn  # type: ignore[assignment]
-        with face.lock:
-            try:
-                with self._held(face, statement), psycopg.Cursor.copy(
-                    self, statement, params, writer=writer
-                ) as copy:
-                    yield copy
-            except Exception as error:  # noqa: BLE001 - as above
-                raise_both(face, error)
+        with (
+            Story(self._conn),
+            self._held(statement),
+            super().copy(statement, params, writer=writer) as copy,
+        ):
+            yield copy
 
     @contextmanager
-    def _held(self, face: Connection, query: Query) -> Iterator[None]:
+    def _held(self, query: Query) -> Iterator[None]:
         """Hold the right connection while psycopg itself talks on it."""
-        session = face.session
+        face: Connection = self._conn  # type: ignore[assignment]
         statement = face.lookup(query)
+        if statement.verdict not in _PASSING:
+            # What psycopg does by itself is not recorded, so it must stay where it is.
+            statement = replace(statement, verdict=Verdict.PIN)
         if face.in_pipeline:
-            with self._bound(face):
+            with self.bound(face):
                 yield
+            if statement.verdict is Verdict.PIN:
+                face.session.pinned = True
             return
-        call = wire.Call(self, query)
-        work = CursorWork(call, statement, session.deadline())
-        link = drive(flow.hold(session, work))
-        failed = True
-        wire.bind(self, link)
-        try:
-            with link.until(work.deadline):
-                yield
-            failed = False
-        finally:
-            self._conn = face
-            drive(flow.settle_hold(session, work, failed=failed))
-            self.route = session.route
+        with face.holding(statement), self.bound(face):
+            yield
+        self.route = face.session.route
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""
@@ -253,7 +239,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
                 return record
         except psycopg.Error as error:
             raise_both(self._conn, error)
-        raise StopIteration
+        raise StopIteration("no more records to return")
 
     def fetchmany(self, size: int = 0) -> list[Any]:
         """Return the next *size* rows."""
@@ -270,22 +256,14 @@ class RoutedCursor(psycopg.Cursor[Any]):
             raise_both(self._conn, error)
 
 
-def raise_both(face: Any, error: BaseException) -> Any:
-    """Raise *error* as one that both error trees catch."""
-    both = errors.translate(error, face.session.route)
-    if both is error:
-        raise error
-    raise both from error
-
-
 @cache
-def routed(factory: type[psycopg.Cursor[Any]]) -> type[RoutedCursor]:
-    """Return the routed form of any of psycopg's cursor classes, or of a user's."""
+def routed(factory: Any) -> Any:
+    """Return the routed form of any of psycopg's cursor classes, or of a user's.
+
+    What a user's class overrides stays on top: its calls to ``super()`` arrive here.
+    """
     if factory is psycopg.Cursor:
         return RoutedCursor
     if issubclass(factory, RoutedCursor):
         return factory
-    return type(factory.__name__, (RoutedCursor, factory), {})
-
-
-__all__ = ["LinkStatus", "RoutedCursor", "raise_both", "routed"]
+    return type(factory.__name__, (factory, RoutedCursor), {})

@@ -24,8 +24,8 @@ from globaldb.core.statement import (
 )
 from globaldb.dbapi.postgresql.work import CursorWork
 from globaldb.drivers.psycopg.wire import Call
-from globaldb.errors import ProgrammingError
 from globaldb.runtime import show
+from globaldb.runtime.flow.execute import run
 from globaldb.runtime.flow.read import read
 from globaldb.runtime.shell import drive
 
@@ -51,8 +51,8 @@ def answer(face: Connection, statement: Statement) -> show.Table | Tag | None:
         case ExplainRoute(text):
             return show.route_table(face.explain_route(text))
         case ShowConsistency(variable):
-            mode = session.consistency
-            value = mode.value if mode is not None else "off"
+            held = session.consistency
+            value = held.value if held is not None else "off"
             return show.Table(((variable, str),), ((value,),))
         case SetConsistency(mode, _):
             if mode == "default":
@@ -77,8 +77,6 @@ def give(cursor: Any, face: Connection, table: show.Table | Tag) -> None:
     query = sql.SQL("SELECT * FROM json_to_recordset({}::json) AS answer({})").format(
         sql.Placeholder(), names
     )
-    if not table.columns:
-        raise ProgrammingError("nothing to show")
     rows = [
         dict(zip((name for name, _ in table.columns), row, strict=True))
         for row in table.rows
@@ -89,8 +87,6 @@ def give(cursor: Any, face: Connection, table: show.Table | Tag) -> None:
     work = CursorWork(call, statement, session.deadline())
     route = session.route
     if session.lease is not None:
-        from globaldb.runtime.flow.execute import run
-
         drive(run(session, work))
     else:
         drive(read(session, work, Decision(Target.READER, "local")))

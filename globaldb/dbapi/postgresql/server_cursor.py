@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
 
 from globaldb.core.statement import Statement, Verdict
-from globaldb.dbapi.postgresql.cursor import raise_both
-from globaldb.dbapi.postgresql.work import CursorWork
+from globaldb.dbapi.postgresql.story import Story, raise_both
 from globaldb.drivers.psycopg import wire
-from globaldb.runtime import flow
-from globaldb.runtime.shell import drive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,26 +37,14 @@ class RoutedServerCursor(psycopg.ServerCursor[Any]):
     ) -> Self:
         """Declare the cursor where its query belongs."""
         face: Connection = self._conn  # type: ignore[assignment]
-        with face.lock:
-            try:
-                statement = face.lookup(query)
-                if self.withhold:
-                    # It outlives its transaction: so must its connection.
-                    statement = Statement(Verdict.PIN, "cursor_with_hold", "DECLARE")
-                work = CursorWork(
-                    wire.Call(self, query), statement, face.session.deadline()
-                )
-                drive(flow.hold(face.session, work))
-                failed = True
-                try:
-                    with self._bound(face):
-                        super().execute(query, params, binary=binary, **kwargs)
-                    failed = False
-                finally:
-                    drive(flow.settle_hold(face.session, work, failed=failed))
-                self.route = face.session.route
-            except Exception as error:  # noqa: BLE001 - re-raised as both trees' error
-                raise_both(face, error)
+        with Story(face):
+            statement = face.lookup(query)
+            if self.withhold:
+                # It outlives its transaction: so must its connection.
+                statement = Statement(Verdict.PIN, "cursor_with_hold", "DECLARE")
+            with face.holding(statement), self._bound(face):
+                super().execute(query, params, binary=binary, **kwargs)
+            self.route = face.session.route
         return self
 
     @contextmanager
@@ -118,3 +104,13 @@ class RoutedServerCursor(psycopg.ServerCursor[Any]):
             return
         with self._talking():
             super().close()
+
+
+@cache
+def routed_named(factory: Any) -> Any:
+    """Return the routed form of a server-side cursor class, a user's stays on top."""
+    if factory is psycopg.ServerCursor:
+        return RoutedServerCursor
+    if issubclass(factory, RoutedServerCursor):
+        return factory
+    return type(factory.__name__, (factory, RoutedServerCursor), {})

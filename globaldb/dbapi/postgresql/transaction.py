@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 
 from globaldb.core.transaction import TransactionMode
-from globaldb.dbapi.postgresql.cursor import raise_both
+from globaldb.dbapi.postgresql.story import raise_both
 from globaldb.runtime import flow
 from globaldb.runtime.flow.execute import quoted
 from globaldb.runtime.shell import drive
@@ -28,7 +28,7 @@ class RoutedTransaction(psycopg.Transaction):
     nothing is executed costs nothing.
     """
 
-    _conn: Connection
+    _conn: Connection  # type: ignore[mutable-override]
 
     def __enter__(self) -> Self:
         with self._conn.lock:
@@ -66,7 +66,6 @@ class RoutedTransaction(psycopg.Transaction):
                 return self._roll_back(exc_val)
             except Exception as error:  # noqa: BLE001 - re-raised as both trees' error
                 raise_both(self._conn, error)
-        return False
 
     def _commit(self) -> None:
         wrong = self._pop_savepoint("commit")

@@ -20,12 +20,12 @@ class CursorWork:
     __slots__ = ("call", "deadline", "has_parameters", "on_success", "statement")
 
     def __init__(
-        self, call: Call, statement: Statement, deadline: float | None
+        self, call: Call | None, statement: Statement, deadline: float | None
     ) -> None:
         self.call: Any = call
         self.statement = statement
         self.deadline = deadline
-        self.has_parameters = bool(call.params)
+        self.has_parameters = call is not None and bool(call.params)
         self.on_success: Callable[[Link], None] | None = None
 
     @property

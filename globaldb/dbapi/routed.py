@@ -1,0 +1,112 @@
+"""What only a routed connection answers, whatever its engine."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+from globaldb.core.consistency import Consistency, parse_consistency
+from globaldb.core.token import Token
+from globaldb.errors import ProgrammingError
+from globaldb.runtime import flow
+from globaldb.runtime.shell import drive
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from globaldb.core.routing import Route
+    from globaldb.core.statement import Statement
+    from globaldb.runtime.session import Session
+
+_OPTIONS = ("consistency", "route", "region", "max_staleness", "timeout")
+
+
+class Routed:
+    """The part of a connection that speaks of its session."""
+
+    session: Session
+
+    def lookup(self, query: Any) -> Statement:
+        """Classify *query*."""
+        raise NotImplementedError
+
+    def story(self) -> AbstractContextManager[None, None]:
+        """Take turns with other threads, and raise errors that both trees catch."""
+        raise NotImplementedError
+
+    @property
+    def consistency(self) -> Consistency | None:
+        """The promise kept for reads: session, global, eventual; None forwards none."""
+        return self.session.consistency
+
+    @consistency.setter
+    def consistency(self, value: Consistency | str | None) -> None:
+        with self.story():
+            self.session.consistency = _consistency(value)
+
+    @contextmanager
+    def using(self, **options: Any) -> Iterator[Self]:
+        """Apply options inside the block.
+
+        *consistency*, *route* (``auto``, ``reader``, ``writer``; a write goes to the
+        writer whatever it says), *region*, *max_staleness* and *timeout* (seconds).
+        """
+        with self.story():
+            for name in options:
+                _refuse_unknown(name)
+            if "consistency" in options:
+                options["consistency"] = _consistency(options["consistency"])
+            applied = self.session.using(**options)
+            applied.__enter__()
+        try:
+            yield self
+        finally:
+            applied.__exit__(None, None, None)
+
+    @property
+    def last_route(self) -> Route | None:
+        """Where the last statement ran, and why."""
+        return self.session.route
+
+    def explain_route(self, query: Any) -> Route:
+        """Say where *query* would run now. Sends nothing."""
+        with self.story():
+            return flow.explain(self.session, self.lookup(query))
+
+    @property
+    def token(self) -> str:
+        """Everything this session has written or read, as text for another process.
+
+        Costs nothing when the position is known; else one round trip.
+        """
+        with self.story():
+            cluster = self.session.cluster
+            position = drive(flow.current_position(self.session))
+            return Token(cluster.system, position).encode(_secret(cluster.config))
+
+    def observe(self, token: str) -> None:
+        """From now on read nothing older than *token*, from this cluster."""
+        with self.story():
+            cluster = self.session.cluster
+            found = Token.decode(token, _secret(cluster.config), cluster.system)
+            if found.position is not None:
+                self.session.books.require(found.position)
+                self.session.hot = None
+
+
+def _refuse_unknown(option: str) -> None:
+    if option not in _OPTIONS:
+        raise ProgrammingError(
+            f"using() has no option {option!r}; it has {', '.join(_OPTIONS)}"
+        )
+
+
+def _consistency(value: Consistency | str | None) -> Consistency | None:
+    if value is None or isinstance(value, Consistency):
+        return value
+    return parse_consistency(value)
+
+
+def _secret(config: Any) -> str | None:
+    return None if config.token_secret is None else config.token_secret.reveal()
