@@ -44,6 +44,9 @@ SEVERITY: Final = {
 
 _READ: Final = Finding(Verdict.READ, "select")
 _UNKNOWN: Final = Finding(Verdict.WRITE, "unknown_function")
+_DATA_CHANGE: Final = Finding(Verdict.WRITE, "data_modifying_cte")
+# A replica shows the value up to 32 steps ahead, where the writer's log has it.
+_SEQUENCE: Final = Finding(Verdict.WRITE, "sequence")
 _DML: Final = frozenset(("insert", "update", "delete", "merge"))
 _WATCHED: Final = _DML | frozenset(("for", "into", "last_value"))
 _TEMPORARY: Final = frozenset(("temp", "temporary", "pg_temp"))
@@ -124,19 +127,18 @@ class Query:
 
     def _word(self, index: int) -> Finding | None:
         word = self._tokens[index].text
-        if word.startswith("pg_"):
-            return self._relation(index)
-        if word not in _WATCHED or self._text(index - 1) in ("as", "."):
+        if word not in _WATCHED:
+            return self._relation(index) if word.startswith("pg_") else None
+        before = self._text(index - 1)
+        if before == "as" or (before == "." and word != "last_value"):
             return None
         if word == "for":
             return self._locking(index + 1)
         if word == "into":
             return self._into(index)
-        if word == "last_value":
-            called = self._text(index + 1) == "("
-            return None if called else Finding(Verdict.WRITE, "sequence")
-        inside = self._text(index - 1) in _INSIDE_EXPRESSION
-        return None if inside else Finding(Verdict.WRITE, "data_modifying_cte")
+        if word in _DML:
+            return None if before in _INSIDE_EXPRESSION else _DATA_CHANGE
+        return _SEQUENCE if self._text(index + 1) != "(" else None
 
     def _locking(self, index: int) -> Finding | None:
         """Judge what stands behind FOR: a lock, or the length of a substring."""
@@ -163,6 +165,8 @@ class Query:
             self._text(index - 1) == "." and self._name(index - 2) != "pg_catalog"
         ):
             return None
+        if name == "pg_sequences":
+            return _SEQUENCE
         if name in CONNECTION_VIEWS:
             return Finding(Verdict.SAME_CONNECTION, "session_state")
         if name in NODE_VIEWS or name.startswith(("pg_stat_", "pg_statio_")):

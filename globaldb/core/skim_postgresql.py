@@ -28,9 +28,7 @@ _WINDOW: Final = re.compile(r"\)\s*+(?:over|filter)\s*+(?=\()")
 _DISTINCT_ON: Final = re.compile(r"distinct\s++on\b")
 _WORD: Final = re.compile(r"[a-z_][a-z0-9_$.]*+(?:\s*+\()?+")
 
-_SUSPICIOUS: Final = frozenset(
-    ("for", "into", "insert", "update", "delete", "merge", "last_value")
-)
+_SUSPICIOUS: Final = frozenset(("for", "into", "insert", "update", "delete", "merge"))
 _CALLABLE: Final = (NEVER_FUNCTIONS | HARMLESS) - SPECIAL.keys() - RUN_QUERIES
 _CALLS: Final = frozenset(f"{name}(" for name in _CALLABLE) | frozenset(
     f"{name} (" for name in NEVER_FUNCTIONS
@@ -50,7 +48,7 @@ def plain_read(text: str) -> bool:
     if "'" in blank or '"' in blank or '"pg_' in body or not blank.isascii():
         return False
     body = blank.lower()
-    if "pg_" in body:
+    if "pg_" in body or "last_value" in body:
         return False
     if _LOOSE_DOT.search(body) or _QUOTED_CALL.search(body):
         return False
