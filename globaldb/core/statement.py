@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
 
 
 class Verdict(Enum):
@@ -304,7 +303,3 @@ class Statement:
     action: Action | None = None
     multiple: bool = False
     alone: bool = False
-
-
-#: The verdicts that a node other than the writer may answer.
-READABLE: Final = frozenset({Verdict.READ, Verdict.NODE_LOCAL})
