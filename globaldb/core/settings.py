@@ -28,37 +28,47 @@ PREPARED = "prepared:"
 #: Prefix of the names under which loaded libraries are recorded: never unloaded.
 LIBRARY = "library:"
 
-_SURVIVE_RESET_ALL = frozenset(("role", "session_authorization"))
+#: What no rollback undoes.
+_STAYING = (PREPARED, LIBRARY)
+
+#: Who the statements run as. RESET ALL leaves it alone, and what may be set
+#: depends on it.
+_USER = frozenset(("role", "session_authorization"))
 
 
 def replay(applied: Settings, wanted: Settings) -> tuple[str, ...]:
-    """Return the statements that turn *applied* into *wanted*."""
+    """Return the statements that turn *applied* into *wanted*.
+
+    Only what differs; but where the user was changed, everything is undone, last
+    first, and done again in order: each setting was made by who was the user then,
+    and perhaps nobody else may.
+    """
     if applied is wanted or applied == wanted:
         return ()
     target = dict(wanted)
     have = dict(applied)
+    if _USER.isdisjoint(have.keys() | target.keys()):
+        same = {name for name in have if have[name] == target.get(name)}
+        # Another value takes the place of the one before it, but not a PREPARE's.
+        stay = {name for name in target if not name.startswith(PREPARED)} | same
+    else:
+        same = stay = {name for name in have if name.startswith(LIBRARY)}
     undo = [
         _reset(name)
-        for name in have
-        if name not in target and not name.startswith(LIBRARY)
+        for name in reversed(have)
+        if name not in stay and not name.startswith(LIBRARY)
     ]
-    redo = []
-    for name, sql in wanted:
-        if have.get(name) == sql:
-            continue
-        if name.startswith(PREPARED) and name in have:
-            redo.append(_reset(name))
-        redo.append(sql)
+    redo = [sql for name, sql in target.items() if name not in same]
     return (*undo, *redo)
 
 
 def after_rollback(before: Settings, attempted: Settings) -> Settings:
     """Return what is applied after *attempted* was rolled back to *before*.
 
-    PostgreSQL undoes a SET with its transaction, but never a PREPARE.
+    PostgreSQL undoes a SET with its transaction, but never a PREPARE or a LOAD.
     """
-    kept = tuple(item for item in before if not item[0].startswith(PREPARED))
-    return (*kept, *(item for item in attempted if item[0].startswith(PREPARED)))
+    kept = tuple(item for item in before if not item[0].startswith(_STAYING))
+    return (*kept, *(item for item in attempted if item[0].startswith(_STAYING)))
 
 
 def _reset(name: str) -> str:
@@ -83,8 +93,7 @@ class SettingsBook:
 
     def record(self, name: str, sql: str) -> None:
         """Take note of a SET (or PREPARE) that succeeded."""
-        kept = tuple(item for item in self.current if item[0] != name)
-        self.current = (*kept, (name, sql))
+        self.current = (*self._without(name), (name, sql))
 
     def forget(self, name: str | None) -> None:
         """Take note of a RESET; None means RESET ALL."""
@@ -92,11 +101,10 @@ class SettingsBook:
             self.current = tuple(
                 item
                 for item in self.current
-                if item[0] in _SURVIVE_RESET_ALL
-                or item[0].startswith((PREPARED, LIBRARY))
+                if item[0] in _USER or item[0].startswith(_STAYING)
             )
         else:
-            self.current = tuple(item for item in self.current if item[0] != name)
+            self.current = self._without(name)
 
     def forget_prepared(self, name: str | None) -> None:
         """Take note of DEALLOCATE; None means ALL."""
@@ -149,6 +157,11 @@ class SettingsBook:
             self._restore(self._start)
         self._start = None
         self._savepoints.clear()
+
+    def _without(self, name: str) -> Settings:
+        """Return the settings but *name*, and what the server resets along with it."""
+        gone = _USER if name == "session_authorization" else (name,)
+        return tuple(item for item in self.current if item[0] not in gone)
 
     def _restore(self, settings: Settings) -> None:
         self.current = after_rollback(settings, self.current)

@@ -86,6 +86,10 @@ def _applied(session: Session, link: Any, reply: Reply, attempted: Settings) -> 
         link.settings = attempted
     elif reply.prepared:
         link.settings = after_rollback(link.settings, attempted)
+    elif reply.sent and reply.status is LinkStatus.IDLE:
+        # Whatever could not be done or undone here, the next borrower need not
+        # stumble over it as well.
+        session.cluster.driver.close(link)
 
 
 def _note_begun(session: Session, reply: Reply) -> None:

@@ -43,6 +43,9 @@ _SETTINGS = (
 #: Applying these on a hot standby fails, or makes every later read there fail.
 _WRITER_ONLY = ("default_transaction_isolation", "transaction_isolation")
 
+#: It changes with every random(), so PostgreSQL lets nobody reset it.
+_NEVER_RESET = "seed"
+
 
 def is_setting(statement: Statement) -> bool:
     """Whether *statement* leaves something behind that later ones depend on."""
@@ -90,6 +93,8 @@ def _needs_writer(action: Any) -> bool:
 
 def _recordable(work: Work, action: Any) -> bool:
     """Whether the text says everything: parameters and lists of calls do not."""
+    if isinstance(action, SetSetting | SetConfig) and action.name == _NEVER_RESET:
+        return False
     if isinstance(action, SetConfig):
         return action.name is not None
     if isinstance(action, SetSetting):
