@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -85,6 +86,7 @@ class Lab:
         with (home / ".supervisor.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
+                env=_environment(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -252,12 +254,16 @@ class Lab:
 
     def down(self) -> None:
         """End the lab and remove its files. Ending an ended lab does nothing."""
-        try:
+        with contextlib.suppress(LabNotRunningError):
             self._ask("down")
-        except LabNotRunningError:
+
+        def ended() -> bool:
+            # A supervisor that was killed leaves the removal to us.
             state.sweep(self._folder.parent)
+            return not self._folder.exists()
+
         wait_until(
-            lambda: not self._folder.exists(),
+            ended,
             limit=_END_LIMIT,
             what=f"the lab in {self._folder} does not end",
         )
@@ -291,6 +297,11 @@ class Lab:
     ) -> Any:
         path = self._folder / state.CONTROL
         return wire.request(path, operation, arguments, report)
+
+
+def _environment() -> dict[str, str]:
+    """Return our environment without what libpq would take as options of its own."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PG")}
 
 
 def _await_ready(

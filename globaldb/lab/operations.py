@@ -84,7 +84,8 @@ class Operations:
         """Undo everything: faults, latencies, lag and dead nodes."""
         self._heal(report)
         self._links.lay_out()
-        for server in self._cluster.servers.values():
+        # The writer first: the others may need it to come back.
+        for server in (self._cluster.writer, *self._cluster.readers):
             if server.lag:
                 self._cluster.lag(server.node.region, 0.0)
             if not server.alive:

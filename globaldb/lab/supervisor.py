@@ -55,9 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
             _say({"result": None})
             _leave_output()
             _serve(operations, control, owner)
-    except (Error, OSError) as failure:
+    except Exception as failure:
         with contextlib.suppress(OSError):
             _say(wrap_error(failure))
+        if not isinstance(failure, (Error, OSError)):
+            raise
         return 1
     return 0
 
@@ -142,7 +144,7 @@ def _answer(operations: Operations, client: socket.socket) -> bool:
             with contextlib.suppress(OSError):
                 send({"progress": text})
 
-        if asked["operation"] == "down":
+        if asked.get("operation") == "down":
             send({"result": None})
             return True
         send(_outcome(operations, asked, report))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from globaldb.lab import child
@@ -11,8 +13,6 @@ from globaldb.lab.child import NOBODY, Identity
 from globaldb.lab.server import SUPERUSER
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from globaldb.lab.binaries import Binaries
 
 DATABASE: Final = "app"
@@ -38,9 +38,7 @@ def ensure_template(home: Path, binaries: Binaries, identity: Identity) -> Path:
     digest = hashlib.sha256(f"{key} {stamp}".encode()).hexdigest()[:12]
     template = home / f".template-{binaries.major}-{digest}"
     if not template.exists():
-        draft = home / f".draft-{digest}-{id(key)}"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=home))
         if identity is Identity.NOBODY:
             shutil.chown(draft, NOBODY, NOBODY)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -118,6 +119,28 @@ def test_what_is_left_of_a_lab_is_swept_with_its_servers(home: Path) -> None:
         assert server.wait(5) == -signal.SIGKILL
     assert not folder.exists()
     assert sweep(home) == []
+
+
+def test_a_lab_whose_supervisor_died_can_be_put_down(home: Path) -> None:
+    with Lab.start(LabSpec(regions={"us-west-2": 0})) as lab:
+        os.kill(lab.pid, signal.SIGKILL)
+        lab.down()
+        assert not (home / lab.name).exists()
+
+
+def test_a_lab_that_is_told_to_terminate_cleans_up(home: Path) -> None:
+    with Lab.start(LabSpec(regions={"us-west-2": 0})) as lab:
+        os.kill(lab.pid, signal.SIGTERM)
+        wait_until(lambda: not (home / lab.name).exists())
+
+
+def test_nonsense_on_the_control_socket_does_not_end_a_lab(home: Path) -> None:
+    with Lab.start(LabSpec(regions={"us-west-2": 0})) as lab:
+        for words in (b"", b"nonsense\n", b"{}\n", b'{"operation": "explode"}\n'):
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(home / lab.name / "control"))
+                sock.sendall(words)
+        assert lab.status()["nodes"][0]["up"]
 
 
 def test_a_living_lab_is_not_swept(home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -169,6 +170,28 @@ def test_a_lab_makes_do_with_one_address(fresh_lab: FreshLab) -> None:
     assert len({port for _, port in spots}) == 4
     with psycopg.connect(lab.dsn(FAR, "ap-south-1-1")) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_servers_run_without_a_user_namespace(
+    fresh_lab: FreshLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = os.geteuid() == 0
+    monkeypatch.setenv("GLOBALDB_LAB_RUN_AS", "nobody" if root else "self")
+    lab = fresh_lab(LabSpec(regions=SMALL))
+    for node in lab.status()["nodes"]:
+        owner = Path(f"/proc/{node['pid']}").stat().st_uid
+        assert owner == (65534 if root else os.geteuid())
+    lab.failover(FAR)
+    assert [node["up"] for node in lab.status()["nodes"]] == [True, True]
+
+
+def test_the_environment_of_a_client_does_not_reach_the_servers(
+    fresh_lab: FreshLab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGOPTIONS", "-c no_such_setting=1")
+    monkeypatch.setenv("PGSERVICE", "nowhere")
+    lab = fresh_lab(LabSpec(regions=SMALL))
+    assert [node["up"] for node in lab.status()["nodes"]] == [True, True]
 
 
 def test_settings_reach_every_server(fresh_lab: FreshLab) -> None:
