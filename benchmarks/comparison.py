@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
@@ -95,8 +96,8 @@ class Comparison:
         costs = []
         for number in range(EXECUTIONS):
             self.replication.settle()
-            cost = self.meter.count(lambda n=number: operation.work(connection, n))
-            costs.append(cost)
+            work = partial(operation.work, connection, number)
+            costs.append(self.meter.count(work))
         return costs
 
     def routed_connect(self) -> list[Trips]:

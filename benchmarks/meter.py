@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
@@ -78,7 +79,7 @@ class Replication:
         assert row is not None
         for reader in self._readers:
             wait_until(
-                lambda reader=reader: _shows(reader, row[0]),
+                partial(_shows, reader, row[0]),
                 limit=_CATCH_UP,
                 what=f"a reader does not reach {row[0]}",
             )

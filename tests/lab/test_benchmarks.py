@@ -1,0 +1,46 @@
+"""The benchmarks run and report everything; how fast it is, no test can say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+FIGURES = {
+    "1 row, autocommit, 1 thread",
+    "1 row, autocommit, 8 threads",
+    "1 row, transaction, 1 thread",
+    "1 row, transaction, 8 threads",
+    "1000 rows, autocommit, 1 thread",
+    "1000 rows, autocommit, 8 threads",
+    "1000 rows, transaction, 1 thread",
+    "1000 rows, transaction, 8 threads",
+    "a row by fetchone",
+    "a row by iteration",
+    "a row by fetchall",
+    "cluster.connect(), close()",
+    "globaldb.connect(url), close()",
+    "import globaldb, beside an empty process",
+    "import globaldb, beside import psycopg",
+    "memory an idle session of 100, RSS",
+    "memory an idle session of 100, tracemalloc",
+}
+
+
+def test_the_overhead_benchmark_reports_every_figure(tmp_path: Path) -> None:
+    file = tmp_path / "overhead.json"
+    command = [sys.executable, str(BENCHMARKS / "overhead.py"), "--quick", "--json"]
+
+    done = subprocess.run(
+        [*command, str(file)], check=False, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(file.read_text())["figures"]
+    assert {each["name"] for each in figures} == FIGURES
+    assert all(each["raw"] > 0 and each["ratio"] != 0 for each in figures)
+    assert {each["verdict"] for each in figures} <= {"ok", "MISSED", ""}
+    assert all(each["name"] in done.stdout for each in figures)
