@@ -167,7 +167,8 @@ class Transaction:
         """Release a savepoint: with the next statement, or never if never sent."""
         index = self._pending_savepoint(name)
         if index is None:
-            self._pending.append(_Pending(sql))
+            # What is pending stands inside the savepoint, and ends with it.
+            self._pending = [_Pending(sql)]
         else:
             del self._pending[index:]
         while self._savepoints.pop() != name:
