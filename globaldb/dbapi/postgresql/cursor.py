@@ -13,7 +13,7 @@ from psycopg import pq
 
 from globaldb.core.faults import Fault
 from globaldb.core.lending import Outcome
-from globaldb.core.statement import Verdict
+from globaldb.core.statement import Copy as CopyAction, Verdict
 from globaldb.dbapi.postgresql import local
 from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
 from globaldb.dbapi.postgresql.work import CursorWork
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from globaldb.core.routing import Route
     from globaldb.core.statement import Statement
     from globaldb.dbapi.postgresql.connection import Connection
+    from globaldb.drivers.psycopg.physical import Physical
 
 _READ = Verdict.READ
 _IDLE = pq.TransactionStatus.IDLE
@@ -49,6 +50,9 @@ class RoutedCursor(psycopg.Cursor[Any]):
     #: Where the last statement ran, and why.
     route: Route | None = None
 
+    # What `claim_cursors` does is done already.
+    __new__ = object.__new__
+
     def execute(
         self,
         query: Query,
@@ -66,20 +70,21 @@ class RoutedCursor(psycopg.Cursor[Any]):
         with face.lock:
             try:
                 statement = face.lookup(query)
-                call = wire.Call(self, query, params, prepare, binary)
-                if not self._execute_hot(face, statement, call):
-                    self._execute(face, statement, call)
+                parts = (self, query, params, prepare, binary)
+                if not self._execute_hot(face, statement, parts):
+                    self._execute(face, statement, wire.Call(*parts))
             except Exception as error:  # noqa: BLE001 - re-raised as both trees' error
                 raise_both(face, error)
         return self
 
     def _execute_hot(  # noqa: C901 - a call would cost more than a branch here
-        self, face: Connection, statement: Statement, call: wire.Call
+        self, face: Connection, statement: Statement, parts: wire.Parts
     ) -> bool:
         """Take the short way of a plain read whose decision still holds.
 
         Answers False when it does not, or when the node gave the statement up: then
-        the whole story has to be told.
+        the whole story has to be told. Nobody else has the lease, so what is leased
+        is not locked.
         """
         session = face.session
         hot = session.hot
@@ -100,19 +105,18 @@ class RoutedCursor(psycopg.Cursor[Any]):
             if link.settings != session.settings.current:
                 return False
             link.face = face
-            with link.lock:
-                wire.bind(self, link)
-                shell.busy = link
-                try:
-                    story = wire.read(link, call)
-                    if story is None:
-                        return False
-                    link.wait(story)
-                finally:
-                    self._conn = face
-                    shell.busy = None
-                    if shell.cancelling:
-                        shell.ended(link)
+            wire.bind(self, link)
+            shell.busy = link
+            try:
+                story = wire.read(link, parts)
+                if story is None:
+                    return False
+                link.wait(story)
+            finally:
+                self._conn = face
+                shell.busy = None
+                if shell.cancelling:
+                    shell.ended(link)
         except psycopg.Error as error:
             session.hot = None
             if errors.fault(error, broken=link.closed) is Fault.STATEMENT:
@@ -136,6 +140,11 @@ class RoutedCursor(psycopg.Cursor[Any]):
         if face.in_pipeline:
             self._in_pipeline(call)
             return
+        if isinstance(statement.action, CopyAction) and not statement.multiple:
+            # Refused before it is sent: a COPY that nobody feeds blocks a connection.
+            raise psycopg.ProgrammingError(
+                "COPY cannot be used with this method; use copy() instead"
+            )
         answer = local.answer(face, statement)
         if answer is not None:
             local.give(self, face, answer)
@@ -167,7 +176,8 @@ class RoutedCursor(psycopg.Cursor[Any]):
         self, query: Query, params_seq: Iterable[Params], *, returning: bool = False
     ) -> None:
         """Execute one statement with many sets of parameters, in one round trip."""
-        with Story(self._conn), self._held(query):
+        with Story(self._conn), self._held(query) as link:
+            link.leave_rows()
             super().executemany(query, params_seq, returning=returning)
 
     def stream(
@@ -179,7 +189,8 @@ class RoutedCursor(psycopg.Cursor[Any]):
         size: int = 1,
     ) -> Iterator[Any]:
         """Iterate over a result row by row, holding its connection meanwhile."""
-        with Story(self._conn), self._held(query):
+        with Story(self._conn), self._held(query) as link:
+            link.row_by_row = True
             yield from super().stream(query, params, binary=binary, size=size)
 
     @contextmanager
@@ -199,8 +210,10 @@ class RoutedCursor(psycopg.Cursor[Any]):
             yield copy
 
     @contextmanager
-    def _held(self, query: Query) -> Iterator[None]:
+    def _held(self, query: Query) -> Iterator[Physical]:
         """Hold the right connection while psycopg itself talks on it."""
+        if self._closed:
+            raise psycopg.InterfaceError("the cursor is closed")
         face: Connection = self._conn  # type: ignore[assignment]
         statement = face.lookup(query)
         if statement.verdict not in _PASSING:
@@ -208,12 +221,12 @@ class RoutedCursor(psycopg.Cursor[Any]):
             statement = replace(statement, verdict=Verdict.PIN)
         if face.in_pipeline:
             with self.bound(face):
-                yield
+                yield self._conn  # type: ignore[misc]
             if statement.verdict is Verdict.PIN:
                 face.session.pinned = True
             return
-        with face.holding(statement), self.bound(face):
-            yield
+        with face.holding(statement) as link, self.bound(face):
+            yield link
         self.route = face.session.route
 
     def fetchone(self) -> Any:
@@ -266,4 +279,19 @@ def routed(factory: Any) -> Any:
         return RoutedCursor
     if issubclass(factory, RoutedCursor):
         return factory
-    return type(factory.__name__, (factory, RoutedCursor), {})
+    return type(factory.__name__, (factory, RoutedCursor), {"__new__": object.__new__})
+
+
+def claim_cursors() -> None:
+    """Let ``psycopg.Cursor(conn)`` make a routed cursor when *conn* is routed.
+
+    psycopg's own `TypeInfo.fetch`, and applications that want a `ClientCursor`, make
+    cursors by their class. Nothing changes for other connections.
+    """
+    plain = object.__new__
+
+    def new(cls: Any, connection: Any = None, *_: Any, **__: Any) -> Any:
+        choose = getattr(connection, "routed_class", None)
+        return plain(cls if choose is None else choose(cls))
+
+    psycopg.Cursor.__new__ = new  # type: ignore[method-assign]

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_wait = psycopg.Connection.wait
+
 #: Seconds between looks at pending signals while waiting, as psycopg has it.
 _INTERVAL = 0.1
 
@@ -61,6 +63,8 @@ class Physical(psycopg.Connection[Any]):
         self.last_session: int = 0
         #: The borrower's face, which hears notices and notifications.
         self.face: psycopg.Connection[Any] | None = None
+        #: `stream` was used: libpq still hands out the first result row by row.
+        self.row_by_row = False
         #: When the statement running now must have ended (monotonic seconds).
         self.deadline: float | None = None
         #: The node was found not to answer: nobody shall wait for it.
@@ -144,9 +148,14 @@ class Physical(psycopg.Connection[Any]):
         psycopg does the same after an interruption.
         """
         asked = None if timeout is None else monotonic() + timeout
+        unbounded = asked is None and self.deadline is None
         while True:
             try:
-                return super().wait(gen, interval, self._slice(asked))
+                # Most waits have no end in sight and are over before the first slice:
+                # a call saved here is saved for each statement.
+                return _wait(
+                    self, gen, interval, _PATIENCE if unbounded else self._slice(asked)
+                )
             except _WaitTimeout:
                 now = monotonic()
                 if asked is not None and now >= asked:
@@ -164,8 +173,6 @@ class Physical(psycopg.Connection[Any]):
                     ) from None
 
     def _slice(self, asked: float | None) -> float:
-        if asked is None and self.deadline is None:
-            return _PATIENCE
         ends = [end for end in (asked, self.deadline) if end is not None]
         return min(_PATIENCE, max(0.0, min(ends) - monotonic()))
 
@@ -181,6 +188,15 @@ class Physical(psycopg.Connection[Any]):
         except psycopg.Error:
             pass
 
+    def leave_rows(self) -> None:
+        """Make psycopg's own pipelines possible again after a `stream`.
+
+        libpq leaves its single-row mode with the next plain query.
+        """
+        if self.row_by_row:
+            self.execute("")
+            self.row_by_row = False
+
     def _forward_notice(self, diagnostic: pgerrors.Diagnostic) -> None:
         if self.face is not None:
             for handler in list(self.face._notice_handlers):
@@ -190,6 +206,9 @@ class Physical(psycopg.Connection[Any]):
         if self.face is not None:
             for handler in list(self.face._notify_handlers):
                 handler(notify)
+            backlog = self.face._notifies_backlog
+            if backlog is not None and not self.face._notify_handlers:
+                backlog.append(notify)
 
 
 class _Prepared(PrepareManager):

@@ -23,6 +23,7 @@ from globaldb.errors import DeadlineExceededError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from psycopg._queries import PostgresQuery
     from psycopg.abc import Params, PQGen, Query
     from psycopg.pq.abc import PGconn, PGresult
 
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 _FATAL = pq.ExecStatus.FATAL_ERROR
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
 _BAD = pq.ConnStatus.BAD
+_COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
+_NO = Prepare.NO
+_SHOULD = Prepare.SHOULD
 
 
 class Call(NamedTuple):
@@ -44,6 +48,12 @@ class Call(NamedTuple):
     params: Params | None = None
     prepare: bool | None = None
     binary: bool | None = None
+
+
+#: A call as the short way takes it: making a plain tuple costs next to nothing.
+Parts = tuple[
+    "psycopg.Cursor[Any]", "Query", "Params | None", "bool | None", "bool | None"
+]
 
 
 def travel(
@@ -77,21 +87,47 @@ def travel(
 
 def bind(cursor: psycopg.Cursor[Any], physical: psycopg.Connection[Any]) -> None:
     """Let *cursor* work on *physical* for the time of one call."""
+    # When to prepare is the session's choice; what is prepared, the connection's.
+    physical._prepared.prepare_threshold = cursor._conn._prepared.prepare_threshold
+    physical._prepared.prepared_max = cursor._conn._prepared.prepared_max
     cursor._conn = physical
     cursor._pgconn = physical.pgconn
 
 
-def read(physical: Physical, call: Call) -> PQGen[None] | None:
+def read(physical: Physical, call: Parts) -> PQGen[None] | None:
     """Return the steps of a statement that travels alone, or None if it cannot.
 
     The short way for routed reads: what psycopg's ``execute()`` does, without its
     extra round trip when it is time to prepare the statement.
     """
-    statement = _Statement(physical, call)
-    statement.convert()
-    if statement.needs_company:
+    cursor, query, params, prepare, _ = call
+    prepared = physical._prepared
+    for _ in cursor._start_query(query):
+        pass  # a physical connection is in autocommit: nothing is sent
+    converted = cursor._query = cursor._convert_query(query, params)
+    how, name = cursor._get_prepared(converted, prepare)
+    if how is _SHOULD or prepared._to_flush:
         return None
-    return statement.alone()
+    return _alone(physical, call, converted, how, name)
+
+
+def _alone(
+    physical: Physical, call: Parts, converted: PostgresQuery, how: Prepare, name: bytes
+) -> PQGen[None]:
+    """Send a statement as psycopg does, by itself, and take the results in."""
+    cursor, query, _, _, binary = call
+    prepared = physical._prepared
+    if how is _NO:
+        cursor._execute_send(converted, binary=binary)
+    else:
+        cursor._send_query_prepared(name, converted, binary=binary)
+    key = prepared.maybe_add_to_cache(converted, how, name)
+    results = yield from generators.execute(physical.pgconn)
+    if key is not None:
+        prepared.validate(key, how, name, results)
+    cursor._check_results(results)
+    cursor._set_results(results)
+    cursor._last_query = query
 
 
 def _travel(
@@ -121,6 +157,11 @@ def _together(
     commands, first, asked = _line_up(pgconn, statement, before, asks=asks)
     pgconn.enter_pipeline_mode()
     reply.sent = True
+    streamed = statement.physical.row_by_row
+    if streamed:
+        # After a stream() libpq hands out the first result of a pipeline row by row:
+        # let that be the one of a Sync, which has none.
+        pgconn.pipeline_sync()
     if trip.guard:
         _queue(pgconn, [partial(pgconn.send_query_params, position.REPLAYED, None)])
     if commands:
@@ -128,6 +169,9 @@ def _together(
     if trip.capture:
         _queue(pgconn, [partial(pgconn.send_query_params, position.WRITER, None)])
     yield from generators.send(pgconn)
+    if streamed:
+        yield from _segment(pgconn)
+        statement.physical.row_by_row = False
     if trip.guard:
         reply.replayed = position.replayed((yield from _segment(pgconn)))
     answers = (yield from _segment(pgconn)) if commands else []
@@ -171,6 +215,11 @@ def _segment(pgconn: PGconn) -> PQGen[list[list[PGresult]]]:
         if results and results[0].status == _SYNC:
             return answers
         if results:
+            if results[0].status in _COPIES:
+                # Nothing brings a connection back from here: `travel` closes it.
+                raise pgerrors.ProgrammingError(
+                    "COPY cannot be used with this method; use copy() instead"
+                )
             answers.append(results)
         if pgconn.status == _BAD:
             # The server said why before it hung up, or it just hung up.
@@ -243,12 +292,12 @@ class _Statement:
         call = self.call
         if not isinstance(call, Call):
             return
-        cursor, prepared = call.cursor, self.physical._prepared
+        cursor = call.cursor
         for _ in cursor._start_query(call.query):
             pass  # a physical connection is in autocommit: nothing is sent
         query = self._query = cursor._convert_query(call.query, call.params)
         cursor._query = query
-        self._prepare, self._name = prepared.get(query, call.prepare)
+        self._prepare, self._name = cursor._get_prepared(query, call.prepare)
 
     @property
     def commits(self) -> bool:
@@ -268,14 +317,7 @@ class _Statement:
         if not isinstance(call, Call):
             yield from self.physical._exec_command(call or b"")
             return
-        cursor, query = call.cursor, self._query
-        if self._prepare is Prepare.NO:
-            cursor._execute_send(query, binary=call.binary)
-        else:
-            cursor._send_query_prepared(self._name, query, binary=call.binary)
-        self._count()
-        results = yield from generators.execute(self.physical.pgconn)
-        self._take(results)
+        yield from _alone(self.physical, call, self._query, self._prepare, self._name)
 
     def housekeeping(self) -> list[Command]:
         """Close the prepared statements that psycopg no longer wants."""
@@ -299,34 +341,14 @@ class _Statement:
         if isinstance(call, bytes):
             return [partial(pgconn.send_query_params, call, None)]
         self._count()
-        query = self._query
-        form = call.cursor.format
-        if call.binary is not None:
-            form = pq.Format.BINARY if call.binary else pq.Format.TEXT
+        cursor, query, name, binary = call.cursor, self._query, self._name, call.binary
         if self._prepare is Prepare.NO:
-            return [
-                partial(
-                    pgconn.send_query_params,
-                    query.query,
-                    query.params,
-                    param_formats=query.formats,
-                    param_types=query.types,
-                    result_format=form,
-                )
-            ]
-        run = partial(
-            pgconn.send_query_prepared,
-            self._name,
-            query.params,
-            param_formats=query.formats,
-            result_format=form,
-        )
+            send = partial(cursor._execute_send, force_extended=True, binary=binary)
+            return [partial(send, query)]
+        run = partial(cursor._send_query_prepared, name, query, binary=binary)
         if self._prepare is Prepare.YES:
             return [run]
-        parse = partial(
-            pgconn.send_prepare, self._name, query.query, param_types=query.types
-        )
-        return [parse, run]
+        return [partial(cursor._send_prepare, name, query), run]
 
     def error(self, results: list[PGresult]) -> psycopg.Error:
         """Make an exception of the server's error; forget what it prepared."""
