@@ -113,7 +113,8 @@ def refuse_foreign(session: Session, statement: Statement, lease: Lease[Any]) ->
     """Refuse to answer currval() from a connection somebody else has used since."""
     if statement.verdict is not Verdict.SAME_CONNECTION or statement.action:
         return
-    if statement.command != "SELECT":
+    # Settings and prepared statements were replayed: any connection knows them.
+    if statement.command != "SELECT" or statement.reason != "sequence":
         return
     session.pin_writes = True
     if lease.connection.last_session != session.id:
