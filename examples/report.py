@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import globaldb
+from globaldb.postgresql import IsolationLevel
+
+if TYPE_CHECKING:
+    from globaldb.postgresql import Connection
 
 
-def report(conn: globaldb.Connection) -> dict[str, object]:
+def report(conn: Connection) -> dict[str, object]:
     """Read everything in one snapshot, on the nearest reader."""
-    conn.isolation_level = 3  # psycopg.IsolationLevel.REPEATABLE_READ
+    conn.isolation_level = IsolationLevel.REPEATABLE_READ
     conn.read_only = True
     with conn.transaction():
         [(tables,)] = conn.execute("SELECT count(*) FROM pg_catalog.pg_class")

@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from wsgiref.types import StartResponse, WSGIEnvironment
 
+    from globaldb.postgresql import Connection
+
 COOKIE = "seen"
 TABLE = "CREATE TABLE IF NOT EXISTS entries (id bigint GENERATED ALWAYS AS IDENTITY, said text)"
 
 
-def observe(conn: globaldb.Connection, environ: WSGIEnvironment) -> None:
+def observe(conn: Connection, environ: WSGIEnvironment) -> None:
     """Read nothing older than this visitor has seen."""
     cookie = SimpleCookie(environ.get("HTTP_COOKIE", "")).get(COOKIE)
     if cookie is None:
