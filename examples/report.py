@@ -19,7 +19,7 @@ def report(conn: Connection) -> dict[str, object]:
     with conn.transaction():
         [(tables,)] = conn.execute("SELECT count(*) FROM pg_catalog.pg_class")
         [(columns,)] = conn.execute("SELECT count(*) FROM pg_catalog.pg_attribute")
-        return {"tables": tables, "columns": columns, "at": conn.last_route.region}
+        return {"tables": tables, "columns": columns, "route": str(conn.last_route)}
 
 
 def main() -> None:

@@ -138,7 +138,7 @@ def test_the_quickstart_writes_there_and_reads_here(
 
 
 def test_the_report_is_made_next_door(environment: dict[str, str], tmp_path: Path):
-    assert f"'at': '{REGION}'" in example("report.py", environment, tmp_path)
+    assert f"reader {REGION}@" in example("report.py", environment, tmp_path)
 
 
 REQUESTS = """
