@@ -228,6 +228,7 @@ OPERATIONS: Final = (
     *_transactions(
         "transaction of 3, first a write", (_write, _read, _write), plain=5, wide=4
     ),
+    *_transactions("transaction of executemany", (_executemany,), plain=3, wide=2),
     *_transactions("transaction of COPY", (_copy,), plain=4, wide=4),
     *_transactions("transaction of stream()", (_stream,), plain=3, wide=3),
     *_transactions("transaction of a script", (_script,), plain=3, wide=3),

@@ -129,3 +129,43 @@ def test_a_write_whose_position_is_unknown_is_still_seen_by_the_next_read(
 
         assert connection.execute(COUNT, ("many",)).fetchone() == (2,)
         assert connection.last_route.reason == "position_unknown"
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ("INSERT INTO carts (id, label) VALUES (%s, 'many')", [(-1,), (-1,)]),
+        ("INSERT INTO carts (id, label) VALUES (%s, 'many')", [(-1,), (object(),)]),
+        ("INSERT INTO no_such_table VALUES (%s)", [(1,)]),
+    ],
+    ids=["refused by the server", "refused by the driver", "not even prepared"],
+)
+def test_an_executemany_that_fails_behind_its_begin_fails_as_with_psycopg(
+    comparison: Comparison, shared_lab: Lab, sql: str, rows: list[tuple[object]]
+) -> None:
+    def story(connection: psycopg.Connection) -> list[object]:
+        with pytest.raises(psycopg.Error) as failure:
+            connection.cursor().executemany(sql, rows)
+        told = [failure.value.sqlstate, connection.info.transaction_status]
+        connection.rollback()
+        connection.cursor().executemany(INSERT, [("after",)])
+        connection.rollback()
+        found = connection.execute("SELECT count(*) FROM carts WHERE id < 0")
+        return [*told, connection.info.transaction_status, found.fetchone()]
+
+    dsn = shared_lab.dsn(REGION, shared_lab.writer().name)
+    with psycopg.connect(dsn) as plain:
+        expected = story(plain)
+    with comparison.cluster() as cluster, cluster.connect() as routed:
+        assert story(routed) == expected
+
+
+def test_an_executemany_hands_its_rows_over_behind_its_begin(
+    comparison: Comparison,
+) -> None:
+    with comparison.cluster() as cluster, cluster.connect() as connection:
+        cursor = connection.cursor()
+        cursor.executemany("SELECT %s::int", [(1,), (2,)], returning=True)
+
+        assert [each.fetchone() for each in cursor.results()] == [(1,), (2,)]
+        connection.commit()

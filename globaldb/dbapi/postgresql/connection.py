@@ -154,16 +154,21 @@ class Connection(Routed, psycopg.Connection[Any]):
 
     @contextmanager
     def holding(
-        self, statement: Statement, *, begin: bool = True
+        self,
+        statement: Statement,
+        *,
+        begin: bool = True,
+        along: list[str] | None = None,
     ) -> Iterator[Physical]:
         """Hold a connection fit for *statement* while the block talks on it itself.
 
-        Without *begin* no transaction is opened for it.
+        Without *begin* no transaction is opened for it. What is put in *along* is for
+        the block to send, in front of its own.
         """
         session = self.session
         with self.story():
             work = CursorWork(None, statement, session.deadline())
-            link = drive(flow.hold(session, work, begin=begin))
+            link = drive(flow.hold(session, work, begin=begin, along=along))
         failed = True
         try:
             with link.until(work.deadline):

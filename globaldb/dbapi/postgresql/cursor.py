@@ -176,9 +176,11 @@ class RoutedCursor(psycopg.Cursor[Any]):
         self, query: Query, params_seq: Iterable[Params], *, returning: bool = False
     ) -> None:
         """Execute one statement with many sets of parameters, in one round trip."""
-        with Story(self._conn), self._held(query) as link:
+        along: list[str] = []
+        with Story(self._conn), self._held(query, along) as link:
             link.leave_rows()
-            super().executemany(query, params_seq, returning=returning)
+            with link.behind(along):
+                super().executemany(query, params_seq, returning=returning)
 
     def stream(
         self,
@@ -210,8 +212,11 @@ class RoutedCursor(psycopg.Cursor[Any]):
             yield copy
 
     @contextmanager
-    def _held(self, query: Query) -> Iterator[Physical]:
-        """Hold the right connection while psycopg itself talks on it."""
+    def _held(self, query: Query, along: list[str] | None = None) -> Iterator[Physical]:
+        """Hold the right connection while psycopg itself talks on it.
+
+        What is put in *along* must be sent first.
+        """
         if self._closed:
             raise psycopg.InterfaceError("the cursor is closed")
         face: Connection = self._conn  # type: ignore[assignment]
@@ -225,7 +230,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
             if statement.verdict is Verdict.PIN:
                 face.session.pinned = True
             return
-        with face.holding(statement) as link, self.bound(face):
+        with face.holding(statement, along=along) as link, self.bound(face):
             yield link
         self.route = face.session.route
 

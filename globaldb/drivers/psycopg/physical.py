@@ -18,7 +18,7 @@ from globaldb.core.trip import LinkStatus
 from globaldb.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg.abc import PQGen
     from psycopg.pq.abc import PGconn
@@ -196,6 +196,17 @@ class Physical(psycopg.Connection[Any]):
         if self.row_by_row:
             self.execute("")
             self.row_by_row = False
+
+    @contextmanager
+    def behind(self, statements: Sequence[str]) -> Iterator[None]:
+        """Send *statements* in one trip with what psycopg pipelines in the block."""
+        if not statements:
+            yield
+            return
+        with self.pipeline():
+            for sql in statements:
+                self.execute(sql, prepare=False)
+            yield
 
     def _forward_notice(self, diagnostic: pgerrors.Diagnostic) -> None:
         if self.face is not None:

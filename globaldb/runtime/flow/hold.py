@@ -1,7 +1,7 @@
 """A connection held while the driver itself talks on it: COPY, stream(), executemany.
 
-These cannot share a trip with anything, so what has to stand before them (settings,
-BEGIN) pays for a trip of its own.
+COPY and stream() cannot share a trip with anything, so what has to stand before them
+(settings, BEGIN) pays for a trip of its own. executemany() can, when that is BEGIN.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from globaldb.core.routing import READS, Fence, Route, Target, decide
 from globaldb.core.statement import Verdict
 from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionState
-from globaldb.core.trip import LinkStatus, Reply
+from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.errors import InternalError
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.execute import begin_if_needed
@@ -28,10 +28,18 @@ if TYPE_CHECKING:
     from globaldb.runtime.session import Session
 
 
-async def hold(session: Session, work: Work, *, begin: bool = True) -> Any:
+async def hold(
+    session: Session,
+    work: Work,
+    *,
+    begin: bool = True,
+    along: list[str] | None = None,
+) -> Any:
     """Place *work*, send what must stand before it, and return the connection.
 
-    The caller talks on it as it likes, then calls `settle_hold`.
+    The caller talks on it as it likes, then calls `settle_hold`. One that can send
+    something in front of its own brings *along*: what is put in there is still to be
+    sent, and first.
     """
     session.refuse_closed()
     if begin:
@@ -52,7 +60,11 @@ async def hold(session: Session, work: Work, *, begin: bool = True) -> Any:
     link.face = session.face
     link.last_session = session.id
     trip = company(session, link, None, capture=False)
-    if trip.before:
+    if along is not None and _may_travel_along(session, trip):
+        along.extend(trip.before)
+        # From here on only the server's word counts for what became of it.
+        session.transaction.sent()
+    elif trip.before:
         reply = await send(session, lease, None, trip, work.deadline)
         if session.transaction.active:
             tx.take_in(session, held, lease, reply)
@@ -61,6 +73,15 @@ async def hold(session: Session, work: Work, *, begin: bool = True) -> Any:
             raise_fault(reply.error)
     session.shell.busy = link
     return link
+
+
+def _may_travel_along(session: Session, trip: Trip) -> bool:
+    """Whether it is BEGIN alone (and SAVEPOINT), which the writer does not refuse.
+
+    Settings may be refused, and the books must learn which of them.
+    """
+    pending = session.transaction.pending
+    return bool(pending) and trip.before == pending and session.on_writer
 
 
 async def settle_hold(session: Session, work: Work, *, failed: bool) -> None:
