@@ -42,15 +42,16 @@ class Cluster:
         self.runtime = ClusterRuntime(config, driver, cache.lookup)
         self._surface = surface(self.runtime)
 
-    def connect(self) -> Any:
+    def connect(self, **driver: Any) -> Any:
         """Return a new connection.
 
-        Raises `NoNodeAvailableError` when no node answers within
-        ``connect_timeout`` seconds.
+        *driver* holds what the engine's own ``connect`` takes as objects; psycopg:
+        *row_factory*, *cursor_factory* and *context*. Raises `NoNodeAvailableError`
+        when no node answers within ``connect_timeout`` seconds.
         """
         try:
             self.runtime.ready(monotonic() + self.config.connect_timeout)
-            return self._surface.connect()
+            return self._surface.connect(**driver)
         except Exception as error:
             self._surface.raise_translated(error)
             raise
@@ -91,6 +92,9 @@ def _engine(config: Config) -> tuple[Any, Any, Callable[[str | bytes], Statement
     return PostgresqlSurface, PsycopgDriver(), classify
 
 
+#: What a driver's ``connect`` takes as objects: about a connection, not its cluster.
+_OBJECTS = frozenset(("row_factory", "cursor_factory", "context"))
+
 _shared: dict[Config, Cluster] = {}
 _lock = threading.Lock()
 
@@ -111,4 +115,5 @@ def connect(url: str | None = None, **options: Any) -> Any:
     `ConfigurationError` for options that make no sense, `NoNodeAvailableError` when
     no node answers.
     """
-    return shared(configure(url, **options)).connect()
+    driver = {name: options.pop(name) for name in _OBJECTS & options.keys()}
+    return shared(configure(url, **options)).connect(**driver)

@@ -17,7 +17,7 @@ from globaldb.core.statement import Statement, Verdict
 from globaldb.core.transaction import TransactionMode
 from globaldb.core.trip import LinkStatus
 from globaldb.dbapi.postgresql import two_phase
-from globaldb.dbapi.postgresql.cursor import routed
+from globaldb.dbapi.postgresql.cursor import claim_cursors, routed
 from globaldb.dbapi.postgresql.info import RoutedInfo
 from globaldb.dbapi.postgresql.pipeline import piped
 from globaldb.dbapi.postgresql.server_cursor import routed_named
@@ -25,7 +25,7 @@ from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
 from globaldb.dbapi.postgresql.transaction import RoutedTransaction
 from globaldb.dbapi.postgresql.work import CursorWork
 from globaldb.dbapi.routed import Routed
-from globaldb.errors import ProgrammingError
+from globaldb.errors import InterfaceError, ProgrammingError
 from globaldb.runtime import flow
 from globaldb.runtime.session import Session
 from globaldb.runtime.shell import BlockingShell, drive
@@ -138,8 +138,9 @@ class Connection(Routed, psycopg.Connection[Any]):
         self._check_connection_ok()
         row_factory = row_factory or self.row_factory
         factory: Any = self.server_cursor_factory if name else self.cursor_factory
+        factory = self.routed_class(factory)
         if name:
-            cursor = routed_named(factory)(
+            cursor = factory(
                 self,
                 name=name,
                 row_factory=row_factory,
@@ -147,10 +148,17 @@ class Connection(Routed, psycopg.Connection[Any]):
                 withhold=withhold,
             )
         else:
-            cursor = routed(factory)(self, row_factory=row_factory)
+            cursor = factory(self, row_factory=row_factory)
         if binary:
             cursor.format = psycopg.pq.Format.BINARY
         return cursor
+
+    @staticmethod
+    def routed_class(factory: Any) -> Any:
+        """Return the routed form of a cursor class of psycopg, or of a user's."""
+        if issubclass(factory, psycopg.ServerCursor):
+            return routed_named(factory)
+        return routed(factory)
 
     @contextmanager
     def holding(
@@ -187,8 +195,20 @@ class Connection(Routed, psycopg.Connection[Any]):
         session = self.session
         if session.lease is None:
             return
-        if session.lease.connection.link_status is LinkStatus.LOST:
+        status = session.lease.connection.link_status
+        if status is LinkStatus.LOST:
             session.transaction_lost()
+        elif status is LinkStatus.FAILED and session.transaction.active:
+            session.transaction.failed()
+
+    def wait(self, gen: Any, *args: Any, **kwargs: Any) -> Any:
+        """Drive steps of psycopg's own on the connection held.
+
+        Raises `InterfaceError` when none is: nothing may talk on a picture.
+        """
+        if self.session.lease is None:
+            raise_both(self, InterfaceError(_NOT_HELD))
+        return super().wait(gen, *args, **kwargs)
 
     # Transactions.
 
@@ -405,6 +425,14 @@ class Connection(Routed, psycopg.Connection[Any]):
     def _check_connection_ok(self) -> None:
         if self.session.closed:
             raise_both(self, closed_error())
+
+
+_NOT_HELD = (
+    "a routed connection holds no physical one outside of transactions: use its own "
+    "methods (execute, transaction, copy, ...) rather than psycopg's classes"
+)
+
+claim_cursors()
 
 
 class _Unplugged:

@@ -284,7 +284,16 @@ def routed(factory: Any) -> Any:
         return RoutedCursor
     if issubclass(factory, RoutedCursor):
         return factory
-    return type(factory.__name__, (factory, RoutedCursor), {"__new__": object.__new__})
+    return join(factory, RoutedCursor)
+
+
+def join(factory: Any, routing: Any) -> Any:
+    """Return a class that is *factory* first and *routing* below it."""
+
+    def new(cls: Any, *_: Any, **__: Any) -> Any:
+        return object.__new__(cls)
+
+    return type(factory.__name__, (factory, routing), {"__new__": new})
 
 
 def claim_cursors() -> None:

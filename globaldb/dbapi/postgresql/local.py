@@ -54,11 +54,12 @@ def answer(face: Connection, statement: Statement) -> show.Table | Tag | None:
             held = session.consistency
             value = held.value if held is not None else "off"
             return show.Table(((variable, str),), ((value,),))
-        case SetConsistency(mode, _):
-            if mode == "default":
-                session.consistency = session.cluster.config.consistency
-            else:
-                session.consistency = parse_consistency(mode or "")
+        case SetConsistency("default", local):
+            default = session.cluster.config.consistency
+            session.set_consistency(default, local=local)
+            return Tag("SET")
+        case SetConsistency(mode, local):
+            session.set_consistency(parse_consistency(mode or ""), local=local)
             return Tag("SET")
         case _:
             return None

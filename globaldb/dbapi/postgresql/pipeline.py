@@ -27,6 +27,7 @@ def piped(face: Connection) -> Iterator[psycopg.Pipeline]:
     queue. So the physical connection gets the modes of the routed one meanwhile.
     """
     with face.holding(_WHOLE, begin=False) as link:
+        link.leave_rows()
         _take_modes(link, face)
         try:
             with link.pipeline() as pipeline:

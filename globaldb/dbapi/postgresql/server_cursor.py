@@ -7,8 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Self
 
 import psycopg
+from psycopg import errors as pgerrors
 
 from globaldb.core.statement import Statement, Verdict
+from globaldb.dbapi.postgresql.cursor import join
 from globaldb.dbapi.postgresql.story import Story, raise_both
 from globaldb.drivers.psycopg import wire
 
@@ -27,6 +29,8 @@ class RoutedServerCursor(psycopg.ServerCursor[Any]):
     #: Where it lives, and why.
     route: Route | None = None
 
+    __new__ = object.__new__
+
     def execute(
         self,
         query: Query,
@@ -38,6 +42,10 @@ class RoutedServerCursor(psycopg.ServerCursor[Any]):
         """Declare the cursor where its query belongs."""
         face: Connection = self._conn  # type: ignore[assignment]
         with Story(face):
+            if face.in_pipeline:
+                raise psycopg.NotSupportedError(
+                    "server-side cursors not supported in pipeline mode"
+                )
             statement = face.lookup(query)
             if self.withhold:
                 # It outlives its transaction: so must its connection.
@@ -49,10 +57,13 @@ class RoutedServerCursor(psycopg.ServerCursor[Any]):
 
     @contextmanager
     def _bound(self, face: Connection) -> Iterator[None]:
-        """Work on the connection held; outside a transaction there may be none."""
+        """Work on the connection that the session holds, where the cursor lives."""
         lease = face.session.lease
-        if lease is not None:
-            wire.bind(self, lease.connection)
+        if lease is None:
+            raise pgerrors.InvalidCursorName(
+                f'cursor "{self.name}" does not exist: its transaction has ended'
+            )
+        wire.bind(self, lease.connection)
         try:
             yield
         finally:
@@ -113,4 +124,4 @@ def routed_named(factory: Any) -> Any:
         return RoutedServerCursor
     if issubclass(factory, RoutedServerCursor):
         return factory
-    return type(factory.__name__, (factory, RoutedServerCursor), {})
+    return join(factory, RoutedServerCursor)

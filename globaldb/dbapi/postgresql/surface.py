@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from psycopg.adapt import AdaptersMap
 
 from globaldb.dbapi.postgresql.connection import Connection
 from globaldb.dbapi.postgresql.snapshot import Snapshot
 from globaldb.drivers.psycopg.translate import translate
 
 if TYPE_CHECKING:
+    from psycopg import Cursor
+    from psycopg.abc import AdaptContext
+    from psycopg.rows import RowFactory
+
     from globaldb.runtime.cluster import ClusterRuntime
 
 
@@ -19,9 +25,22 @@ class PostgresqlSurface:
         self._cluster = cluster
         self._snapshot = Snapshot(cluster)
 
-    def connect(self) -> Connection:
-        """Return a new connection."""
-        return Connection(self._cluster, self._snapshot)
+    def connect(
+        self,
+        *,
+        row_factory: RowFactory[Any] | None = None,
+        cursor_factory: type[Cursor[Any]] | None = None,
+        context: AdaptContext | None = None,
+    ) -> Connection:
+        """Return a new connection, with psycopg's options for it."""
+        connection = Connection(self._cluster, self._snapshot)
+        if row_factory is not None:
+            connection.row_factory = row_factory
+        if cursor_factory is not None:
+            connection.cursor_factory = cursor_factory
+        if context is not None:
+            connection._adapters = AdaptersMap(context.adapters)
+        return connection
 
     def raise_translated(self, error: Exception) -> None:
         """Raise *error* as both trees' where there is no connection to raise it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import select
 from contextlib import contextmanager
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from globaldb.core.settings import Settings
 
 T = TypeVar("T")
+
+logger = logging.getLogger("psycopg")
 
 _wait = psycopg.Connection.wait
 
@@ -165,28 +168,33 @@ class Physical(psycopg.Connection[Any]):
                     raise psycopg.OperationalError(
                         "the node does not answer any more"
                     ) from None
-                if self.deadline is not None and now >= self.deadline:
-                    self.drain(gen)
-                    raise DeadlineExceededError(
-                        "the statement's deadline passed and it was cancelled. Give "
-                        "it more time with timeout=, or make it do less"
-                    ) from None
+                if self.overdue:
+                    return self.drain(gen)
+
+    @property
+    def overdue(self) -> bool:
+        """Whether the statement running now should have ended."""
+        return self.deadline is not None and monotonic() >= self.deadline
 
     def _slice(self, asked: float | None) -> float:
         ends = [end for end in (asked, self.deadline) if end is not None]
         return min(_PATIENCE, max(0.0, min(ends) - monotonic()))
 
-    def drain(self, gen: PQGen[Any]) -> None:
-        """Cancel the running statement and wait for its end, or close."""
+    def drain(self, gen: PQGen[T]) -> T:
+        """Cancel the running statement and wait for its end, or close.
+
+        What has succeeded before the cancel came to it has succeeded, if late.
+        """
         end = monotonic() + _DRAIN
         self._try_cancel(timeout=_DRAIN)
         remaining = max(0.0, end - monotonic())
         try:
-            waiting.wait(gen, self.pgconn.socket, _INTERVAL, remaining)
+            return waiting.wait(gen, self.pgconn.socket, _INTERVAL, remaining)
         except _WaitTimeout:
             self.pgconn.finish()
-        except psycopg.Error:
+        except pgerrors.QueryCanceled:
             pass
+        raise too_late()
 
     def leave_rows(self) -> None:
         """Make psycopg's own pipelines possible again after a `stream`.
@@ -211,7 +219,10 @@ class Physical(psycopg.Connection[Any]):
     def _forward_notice(self, diagnostic: pgerrors.Diagnostic) -> None:
         if self.face is not None:
             for handler in list(self.face._notice_handlers):
-                handler(diagnostic)
+                try:
+                    handler(diagnostic)
+                except Exception:  # as psycopg: no reason to fail a statement
+                    logger.exception("error processing notice callback '%s'", handler)
 
     def _forward_notify(self, notify: psycopg.Notify) -> None:
         if self.face is not None:
@@ -220,6 +231,14 @@ class Physical(psycopg.Connection[Any]):
             backlog = self.face._notifies_backlog
             if backlog is not None and not self.face._notify_handlers:
                 backlog.append(notify)
+
+
+def too_late() -> DeadlineExceededError:
+    """Return the error of a statement that was cancelled at its deadline."""
+    return DeadlineExceededError(
+        "the statement's deadline passed and it was cancelled. Give it more time with "
+        "timeout=, or make it do less"
+    )
 
 
 class _Prepared(PrepareManager):

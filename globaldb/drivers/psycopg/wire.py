@@ -18,7 +18,7 @@ from psycopg import errors as pgerrors, generators, pq
 from psycopg._preparing import Prepare
 
 from globaldb.drivers.psycopg import position
-from globaldb.errors import DeadlineExceededError
+from globaldb.drivers.psycopg.physical import too_late
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,10 +71,8 @@ def travel(
             bind(cursor, physical)
         try:
             physical.wait(_travel(physical, call, trip, reply))
-        except DeadlineExceededError:
-            if isinstance(reply.error, pgerrors.QueryCanceled):
-                reply.error = None  # that was the deadline's own doing
-            raise
+            if isinstance(reply.error, pgerrors.QueryCanceled) and physical.overdue:
+                reply.error = too_late()
         finally:
             if cursor is not None and face is not None:
                 cursor._conn = face
