@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from globaldb.core.lending import Outcome
+from globaldb.core.topology import Role
 from globaldb.errors import InterfaceError, PoolTimeoutError
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ logger = logging.getLogger("globaldb")
 #: Probes go on for this many seconds after the last session closed, so that an
 #: application that opens a session per request always finds a fresh topology.
 _LINGER = 60.0
+
+#: Idle connections to have at a node in use: the probe's, and the next statement's.
+_SPARE = 2
 
 
 class Monitor:
@@ -93,6 +97,18 @@ class Monitor:
             self._needed_at = monotonic()
         return monotonic() - self._needed_at > _LINGER
 
+    def _keep_spare(self, node: Node) -> None:
+        """Have one more connection than is used where the application's work goes.
+
+        The probe borrows one: were it the only one, a statement that comes meanwhile
+        would wait a round trip for it.
+        """
+        cluster = self._cluster
+        used = node.state.role is Role.WRITER or node.state in cluster.near()
+        stats = node.pool.stats
+        if used and stats.idle < _SPARE:
+            node.pool.warm(stats.busy + _SPARE)
+
     def _probe(self, node: Node) -> None:
         deadline = monotonic() + self._cluster.config.connect_timeout
         try:
@@ -116,6 +132,7 @@ class Monitor:
         else:
             node.saw(sample.position)
             self._cluster.observe(node.name, sample)
+            self._keep_spare(node)
         finally:
             node.pool.checkin(lease, outcome)
 

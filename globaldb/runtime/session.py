@@ -48,6 +48,8 @@ class Session:
         self.mode = TransactionMode()
         self.autocommit = config.autocommit
         self._consistency = config.consistency
+        #: The mode before SQL changed it in this transaction, and whether by LOCAL.
+        self._set_in_transaction: tuple[Consistency | None, bool] | None = None
         self.timeout = config.timeout
         self._route = "auto"
         self._region: str | None = None
@@ -81,6 +83,28 @@ class Session:
     def consistency(self, value: Consistency | None) -> None:
         self._consistency = value
         self.hot = None
+
+    def set_consistency(self, value: Consistency | None, *, local: bool) -> None:
+        """Set the promise as SQL's SET does: a rollback undoes it.
+
+        *local* lasts until the end of the transaction; outside one it does nothing.
+        """
+        if self.transaction.active:
+            before, was_local = self._set_in_transaction or (self._consistency, True)
+            self._set_in_transaction = (before, was_local and local)
+        elif local:
+            return
+        self.consistency = value
+
+    def end_transaction(self, *, committed: bool) -> None:
+        """Close the books of the transaction: it is over on the server."""
+        self.transaction.end()
+        self.settings.end(committed=committed)
+        if self._set_in_transaction is not None:
+            before, local = self._set_in_transaction
+            self._set_in_transaction = None
+            if local or not committed:
+                self.consistency = before
 
     @property
     def region(self) -> str | None:

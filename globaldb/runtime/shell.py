@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from globaldb.core.trip import LinkStatus, Reply
+from globaldb.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -81,10 +82,7 @@ class BlockingShell:
             with link.until(deadline):
                 self._cluster.driver.travel(link, call, trip, reply)
         except Exception as error:  # noqa: BLE001 - the flow decides what it means
-            if reply.done and trip.capture:
-                reply.position_problem = error
-            elif reply.error is None:
-                reply.error = error
+            _take(error, trip, reply)
         finally:
             # Before `ended`, which may close a connection that is perfectly well.
             reply.status = link.link_status
@@ -122,6 +120,20 @@ class BlockingShell:
                     act(link)
             finally:
                 self.cancelling = False
+
+
+def _take(error: Exception, trip: Trip, reply: Reply) -> None:
+    """Put what a trip raised where it belongs: to the statement, or behind it."""
+    late = isinstance(error, DeadlineExceededError)
+    if reply.done and (trip.capture or late):
+        # It was cancelled too late: it has succeeded.
+        reply.position_problem = error
+    elif reply.error is None:
+        reply.error = error
+    elif late:
+        # The server's answer to the cancel; the deadline is the reason for it.
+        error.__cause__ = reply.error
+        reply.error = error
 
 
 def drive(story: Coroutine[Any, Any, T]) -> T:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from globaldb.errors import NodeLostError, OutcomeUnknownError
+from globaldb.errors import DeadlineExceededError, NodeLostError, OutcomeUnknownError
 from globaldb.runtime import events
 
 if TYPE_CHECKING:
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from globaldb.core.trip import Reply
     from globaldb.runtime.node import Node
     from globaldb.runtime.session import Session
+
+#: What PostgreSQL answers to a cancel, and to its own statement_timeout.
+_QUERY_CANCELED = "57014"
 
 
 def fault_of(session: Session, error: BaseException, link: Any) -> Fault:
@@ -22,6 +25,19 @@ def fault_of(session: Session, error: BaseException, link: Any) -> Fault:
 def raise_fault(error: BaseException) -> NoReturn:
     """Raise the database's own error as it is."""
     raise error
+
+
+def wanted(reply: Reply) -> bool:
+    """Whether an answer is still wanted: nobody, and no deadline, has cancelled it."""
+    if isinstance(reply.error, DeadlineExceededError):
+        return False
+    return getattr(reply.error, "sqlstate", None) != _QUERY_CANCELED
+
+
+def raise_unwanted(reply: Reply) -> None:
+    """Raise what came back to a statement that was cancelled; else do nothing."""
+    if reply.error is not None and not wanted(reply):
+        raise_fault(reply.error)
 
 
 def raise_lost(node: Node, reply: Reply, what: str) -> NoReturn:

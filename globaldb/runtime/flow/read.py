@@ -14,7 +14,7 @@ from globaldb.core.trip import LinkStatus
 from globaldb.errors import Error, NoNodeAvailableError, PoolTimeoutError
 from globaldb.runtime import events
 from globaldb.runtime.flow.capture import leave_reader, position_of, wait_for
-from globaldb.runtime.flow.faults import fault_of, raise_fault
+from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unwanted, wanted
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.write import write
 
@@ -127,6 +127,7 @@ async def _read_at(session: Session, attempts: _Attempts, place: Place) -> bool:
         if guard and _reached(place, reply):
             _learn(session, place)
         elif guard:
+            raise_unwanted(reply)
             if reply.status is LinkStatus.LOST:
                 _give_up(session, node, attempts)
                 return False
@@ -208,7 +209,7 @@ async def _judge(
             tried = (*attempts.tried, node.name)
             await write(session, work, "refused_by_reader", tried=tried)
             return True
-        if fault in _ELSEWHERE:
+        if fault in _ELSEWHERE and wanted(reply):
             _give_up(session, node, attempts)
             return False
         settle(session, lease, node, reply)

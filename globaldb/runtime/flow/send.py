@@ -125,5 +125,4 @@ def _sync_transaction(session: Session, status: LinkStatus) -> None:
             transaction.lost()
         else:
             # The statement itself ended the transaction (a script, a procedure).
-            transaction.end()
-            session.settings.end(committed=True)
+            session.end_transaction(committed=True)

@@ -29,6 +29,7 @@ from globaldb.runtime.flow.faults import (
     raise_fault,
     raise_lost,
     raise_unknown,
+    wanted,
 )
 from globaldb.runtime.flow.read import find_reader
 from globaldb.runtime.flow.send import company, send, settle
@@ -92,7 +93,7 @@ def _try_again(session: Session, work: Work, reply: Reply, reason: str) -> bool:
             return False
         session.cluster.demoted(node.name)
         return True
-    return fault in (Fault.NODE_LOST, Fault.UNAVAILABLE)
+    return fault in (Fault.NODE_LOST, Fault.UNAVAILABLE) and wanted(reply)
 
 
 async def place(session: Session, work: Work | None) -> tuple[str, Node, Lease[Any]]:
@@ -229,11 +230,11 @@ async def commit(session: Session) -> None:
     """Commit; on the writer the position comes back in the same round trip."""
     transaction = session.transaction
     if transaction.state in (TransactionState.IDLE, TransactionState.BEGUN):
-        _end(session, committed=True)
+        session.end_transaction(committed=True)
         return
     lease, node = session.lease, session.node
     if lease is None or node is None:
-        _end(session, committed=False)
+        session.end_transaction(committed=False)
         raise NodeLostError(
             "the transaction was lost with its connection, and rolled back by the "
             "server. Nothing was applied; it is safe to try again"
@@ -287,7 +288,7 @@ async def rollback(session: Session) -> None:
     lease, node = session.lease, session.node
     sent = transaction.state in (TransactionState.OPEN, TransactionState.FAILED)
     if not sent or lease is None or node is None:
-        _end(session, committed=False)
+        session.end_transaction(committed=False)
         return
     trip = Trip(capture=session.on_writer, alone=True)
     deadline = monotonic() + session.cluster.config.connect_timeout
@@ -342,15 +343,10 @@ def _finish(session: Session, lease: Lease[Any], *, committed: bool) -> None:
     """Close the books of a transaction that is over on the server."""
     link = lease.connection
     attempted = link.settings
-    _end(session, committed=committed)
+    session.end_transaction(committed=committed)
     if not committed:
         link.settings = after_rollback(session.applied_before, attempted)
     session.release()
-
-
-def _end(session: Session, *, committed: bool) -> None:
-    session.transaction.end()
-    session.settings.end(committed=committed)
 
 
 def _route(session: Session, work: Work, node: Node, reason: str) -> Route:

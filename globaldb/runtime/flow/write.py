@@ -11,7 +11,7 @@ from globaldb.core.routing import READS, Fence, Route
 from globaldb.core.statement import Verdict
 from globaldb.core.topology import Role
 from globaldb.errors import ProgrammingError
-from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unknown
+from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unknown, wanted
 from globaldb.runtime.flow.send import company, send, settle
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def _done(
         if reply.sent and work.statement.verdict not in READS:
             session.books.lost_position()
             raise_unknown(session, node, reply, "the statement")
-        if not last:
+        if not last and wanted(reply):
             return False
     elif fault is Fault.READ_ONLY and lease.connection.standby and not last:
         # It was promoted over: nothing was executed, the writer is elsewhere.
