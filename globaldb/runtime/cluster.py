@@ -58,6 +58,9 @@ class ClusterRuntime:
             self.nodes[node.name] = node
         self._changed = threading.Condition()
         self.topology = Topology.of({n.name: n.region for n in self.nodes.values()})
+        #: What `near` answered last, and for which topology: it changes with probes
+        #: only, and is asked for by each statement that has to be placed.
+        self._near: tuple[Topology | None, tuple[NodeState, ...]] = (None, ())
         self._failed_once: set[str] = set()
         #: When the writer was asked where it is, and what it said, newest last.
         self._writer_history: deque[tuple[float, Lsn]] = deque(maxlen=_HISTORY)
@@ -116,13 +119,21 @@ class ClusterRuntime:
         self, *, region: str | None = None, without: Collection[str] = ()
     ) -> tuple[NodeState, ...]:
         """Return the nodes that should share the reads now."""
-        return nearest(
-            self.topology,
+        topology = self.topology
+        plain = region is None and not without
+        known, found = self._near
+        if plain and known is topology:
+            return found
+        found = nearest(
+            topology,
             window=self.config.latency_window,
             factor=self.config.latency_factor,
             region=region,
             without=without,
         )
+        if plain:
+            self._near = topology, found
+        return found
 
     def pick(
         self, *, region: str | None = None, without: Collection[str] = ()

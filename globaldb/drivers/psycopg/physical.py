@@ -42,7 +42,8 @@ _PATIENCE = 0.5
 #: given up.
 _DRAIN = 5.0
 
-_STATUS = {
+#: By number, as libpq has it: a member of the enumeration is one too.
+_STATUS: Mapping[int, LinkStatus] = {
     pq.TransactionStatus.IDLE: LinkStatus.IDLE,
     pq.TransactionStatus.INTRANS: LinkStatus.OPEN,
     pq.TransactionStatus.INERROR: LinkStatus.FAILED,
@@ -102,9 +103,7 @@ class Physical(psycopg.Connection[Any]):
         """What the server says of this connection."""
         if self.closed:
             return LinkStatus.LOST
-        return _STATUS.get(
-            pq.TransactionStatus(self.pgconn.transaction_status), LinkStatus.LOST
-        )
+        return _STATUS.get(self.pgconn.transaction_status, LinkStatus.LOST)
 
     def hung_up(self) -> bool:
         """Whether the server has closed this connection, as far as already known.
