@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import platform
 import re
@@ -363,6 +364,8 @@ def main() -> int:
         "--only", metavar="PART", choices=PARTS, help=f"one of {', '.join(PARTS)}"
     )
     arguments = parser.parse_args()
+    # The cluster that connect() shares outlives the lab, and would say so.
+    logging.getLogger("globaldb").addHandler(logging.NullHandler())
     parts = [PARTS[arguments.only]] if arguments.only else list(PARTS.values())
     figures: list[Figure] = []
     spec = LabSpec(direct=True, regions={_WRITER_REGION: 0, REGION: 1})
