@@ -121,9 +121,9 @@ class Connection(Routed, psycopg.Connection[Any]):
             return self._lookup(query.as_string(self))
         # A t-string: what stands between its values decides.
         strings = getattr(query, "strings", None)
-        if strings is not None:
-            return self._lookup("%s".join(strings))
-        return self._lookup(str(query))
+        if strings is None:
+            raise TypeError(f"a query cannot be a {type(query).__name__}")
+        return self._lookup("%s".join(strings))
 
     def cursor(
         self,
