@@ -141,8 +141,9 @@ def test_a_choice_of_one_session_is_not_anothers(near_lab: Lab, table: str) -> N
 
 
 def test_preparing_by_itself_costs_no_round_trip(near_lab: Lab, table: str) -> None:
+    # One connection for each node: nothing is opened in the background meanwhile.
     with globaldb.Cluster(
-        near_lab.url(HERE), latency_factor=1, probe_interval=60
+        near_lab.url(HERE), latency_factor=1, probe_interval=60, pool_max_size=1
     ) as cluster:
         conn = cluster.connect()
         conn.autocommit = True

@@ -25,7 +25,7 @@ from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
 from globaldb.dbapi.postgresql.transaction import RoutedTransaction
 from globaldb.dbapi.postgresql.work import CursorWork
 from globaldb.dbapi.routed import Routed
-from globaldb.errors import InterfaceError, ProgrammingError
+from globaldb.errors import InterfaceError, OperationalError, ProgrammingError
 from globaldb.runtime import flow
 from globaldb.runtime.session import Session
 from globaldb.runtime.shell import BlockingShell, drive
@@ -177,14 +177,22 @@ class Connection(Routed, psycopg.Connection[Any]):
         with self.story():
             work = CursorWork(None, statement, session.deadline())
             link = drive(flow.hold(session, work, begin=begin, along=along))
-        failed = True
+        failed, failure = True, None
         try:
             with link.until(work.deadline):
                 yield link
             failed = False
+        except psycopg.Error as error:
+            failure = error
+            raise
         finally:
             with self.lock:
-                drive(flow.settle_hold(session, work, failed=failed))
+                end = flow.settle_hold(session, work, failed=failed, failure=failure)
+                try:
+                    drive(end)
+                except OperationalError as error:
+                    # What became of the statement says more than how it was lost.
+                    raise_both(self, error)
 
     def _pin(self, why: str) -> None:
         with self.holding(Statement(Verdict.PIN, why, ""), begin=False):

@@ -36,6 +36,9 @@ _FATAL = pq.ExecStatus.FATAL_ERROR
 _SYNC = pq.ExecStatus.PIPELINE_SYNC
 _BAD = pq.ConnStatus.BAD
 _COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
+_IDLE = pq.TransactionStatus.IDLE
+_ACTIVE = pq.TransactionStatus.ACTIVE
+_FEATURE_NOT_SUPPORTED = b"0A000"
 _NO = Prepare.NO
 _SHOULD = Prepare.SHOULD
 
@@ -121,11 +124,34 @@ def _alone(
         cursor._send_query_prepared(name, converted, binary=binary)
     key = prepared.maybe_add_to_cache(converted, how, name)
     results = yield from generators.execute(physical.pgconn)
+    if results[0].status == _FATAL and _outdated(physical, how, results[0]):
+        _unprepare(physical, converted, name)
+        cursor._execute_send(converted, binary=binary)
+        results = yield from generators.execute(physical.pgconn)
     if key is not None:
         prepared.validate(key, how, name, results)
     cursor._check_results(results)
     cursor._set_results(results)
     cursor._last_query = query
+
+
+def _outdated(physical: Physical, how: Prepare, result: PGresult) -> bool:
+    """Whether a plan was refused because its table has changed since.
+
+    On one connection the ALTER would have made psycopg forget the plan; here it may
+    have run on another. Outside a transaction the statement can simply be sent anew.
+    """
+    return (
+        how is Prepare.YES
+        and result.error_field(pq.DiagnosticField.SQLSTATE) == _FEATURE_NOT_SUPPORTED
+        and b"cached plan" in result.error_message
+        and physical.pgconn.transaction_status in (_IDLE, _ACTIVE)
+    )
+
+
+def _unprepare(physical: Physical, query: PostgresQuery, name: bytes) -> None:
+    physical._prepared._names.pop(physical._prepared.key(query), None)
+    physical._prepared._to_flush.append(name)
 
 
 def _travel(
@@ -142,6 +168,10 @@ def _travel(
         reply.prepared = reply.done = True
         return
     yield from _together(pgconn, statement, trip, reply)
+    if statement.outdated and pgconn.transaction_status == _IDLE:
+        reply.error = None
+        statement.unprepare()
+        yield from _together(pgconn, statement, trip, reply)
 
 
 def _together(
@@ -274,12 +304,23 @@ def _captured(
 class _Statement:
     """The commands of one statement, prepared by psycopg when it thinks so."""
 
-    __slots__ = ("_key", "_name", "_prepare", "_query", "call", "physical", "sent")
+    __slots__ = (
+        "_key",
+        "_name",
+        "_prepare",
+        "_query",
+        "call",
+        "outdated",
+        "physical",
+        "sent",
+    )
 
     def __init__(self, physical: Physical, call: Call | bytes | None) -> None:
         self.physical = physical
         self.call = call
         self.sent = 0
+        #: It was refused because its plan is older than its table.
+        self.outdated = False
         self._key: Any = None
         self._prepare = Prepare.NO
         self._name = b""
@@ -350,6 +391,7 @@ class _Statement:
 
     def error(self, results: list[PGresult]) -> psycopg.Error:
         """Make an exception of the server's error; forget what it prepared."""
+        self.outdated = _outdated(self.physical, self._prepare, results[0])
         if self._key is not None:
             self.physical._prepared.validate(
                 self._key, self._prepare, self._name, results
@@ -360,6 +402,11 @@ class _Statement:
             )
         encoding = self.physical.pgconn._encoding
         return pgerrors.error_from_result(results[0], encoding=encoding)
+
+    def unprepare(self) -> None:
+        """From now on send it without its plan, and have that closed."""
+        _unprepare(self.physical, self._query, self._name)
+        self._prepare, self.outdated = Prepare.NO, False
 
     def finish(self, answers: list[list[PGresult]]) -> None:
         """Hand the results to the cursor."""
