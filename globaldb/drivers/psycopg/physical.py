@@ -115,14 +115,14 @@ class Physical(psycopg.Connection[Any]):
             return True
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)
-        if not poll.poll(0):
-            return False
-        try:
-            self.pgconn.consume_input()
-            # A notice, or a change of a parameter, is no reason to give up.
-            self.pgconn.is_busy()
-        except psycopg.Error:
-            return True
+        # Its last words come first, and the end behind them.
+        while not self.closed and poll.poll(0):
+            try:
+                self.pgconn.consume_input()
+                # A notice, or a change of a parameter, is no reason to give up.
+                self.pgconn.is_busy()
+            except psycopg.Error:
+                return True
         return self.closed
 
     @contextmanager

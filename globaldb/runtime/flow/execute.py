@@ -115,7 +115,6 @@ async def _on_lease(session: Session, work: Work) -> None:
         session.release()
         if work.statement.verdict in READS or not reply.sent:
             raise_lost(node, reply, "the statement ran")
-        session.books.lost_position()
         raise_unknown(session, node, reply, "the statement")
     if capture and reply.position is None and reply.sent:
         session.books.lost_position()

@@ -52,6 +52,7 @@ def raise_lost(node: Node, reply: Reply, what: str) -> NoReturn:
 def raise_unknown(session: Session, node: Node, reply: Reply, what: str) -> NoReturn:
     """Raise for a connection that broke after *what* had been sent."""
     cause = reply.error
+    session.books.lost_position()
     events.outcome_unknown(session, node, what)
     raise OutcomeUnknownError(
         f"the connection to {node.name} was lost after {what} had been sent: "

@@ -6,7 +6,7 @@ COPY and stream() cannot share a trip with anything, so what has to stand before
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route, Target, decide
@@ -17,7 +17,7 @@ from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.errors import InternalError
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.execute import begin_if_needed
-from globaldb.runtime.flow.faults import raise_fault
+from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.write import borrow_writer
 
@@ -84,17 +84,25 @@ def _may_travel_along(session: Session, trip: Trip) -> bool:
     return bool(pending) and trip.before == pending and session.on_writer
 
 
-async def settle_hold(session: Session, work: Work, *, failed: bool) -> None:
+async def settle_hold(
+    session: Session,
+    work: Work,
+    *,
+    failed: bool,
+    failure: Exception | None = None,
+) -> None:
     """Bring the books up to what happened on the connection held, and let go.
 
     What was written has no position yet: the next read at the writer takes one.
+    When the *failure* was that the connection is lost, raises what that means.
     """
     lease, node = session.lease, session.node
     if lease is None or node is None:
         return
     session.shell.ended(lease.connection)
     status = lease.connection.link_status
-    reply = Reply(status=status, done=not failed)
+    reply = Reply(status=status, done=not failed, error=failure)
+    inside = session.transaction.active
     if work.statement.verdict not in READS and not session.transaction.active:
         session.books.lost_position()
     settle(session, lease, node, reply)
@@ -103,6 +111,20 @@ async def settle_hold(session: Session, work: Work, *, failed: bool) -> None:
     if session.transaction.active and status is not LinkStatus.LOST:
         return
     session.release()
+    if failure is not None and status is LinkStatus.LOST:
+        _raise_broken(session, work, node, reply, inside=inside)
+
+
+def _raise_broken(
+    session: Session, work: Work, node: Node, reply: Reply, *, inside: bool
+) -> NoReturn:
+    """Say what the loss of a connection means for what was under way on it."""
+    session.cluster.suspect(node.name)
+    # A pipeline may have had a COMMIT of its own in it.
+    whole = work.statement.reason == "pipeline"
+    if work.statement.verdict not in READS and (whole or not inside):
+        raise_unknown(session, node, reply, "the statement")
+    raise_lost(node, reply, "it could have been applied")
 
 
 async def _place(session: Session, work: Work) -> tuple[str, Node, Lease[Any]]:

@@ -89,7 +89,6 @@ def _done(
     if fault is Fault.NODE_LOST:
         session.cluster.suspect(node.name)
         if reply.sent and work.statement.verdict not in READS:
-            session.books.lost_position()
             raise_unknown(session, node, reply, "the statement")
         if not last and wanted(reply):
             return False

@@ -1,0 +1,331 @@
+"""A write whose connection broke is applied once, or the error says what is known."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import psycopg
+import pytest
+from promises import (
+    FAR,
+    HOME,
+    READER,
+    WRITER,
+    Outcome,
+    admin,
+    caught_up,
+    cluster,
+    counts,
+    exactly_once,
+    one,
+    outcome_of,
+    table,
+    until,
+    within,
+)
+
+import globaldb
+from globaldb.lab import Lab, LabSpec
+
+pytestmark = pytest.mark.lab
+
+RTT = 0.005
+SPEC = LabSpec(regions={HOME: 1, FAR: 1}, rtt={(HOME, FAR): RTT})
+Connection = Any
+
+
+@pytest.fixture(scope="module")
+def near() -> Iterator[Lab]:
+    with Lab.start(SPEC) as lab:
+        with admin(lab) as writer:
+            writer.execute(
+                "CREATE PROCEDURE put(k int) LANGUAGE plpgsql AS "
+                "'BEGIN INSERT INTO t VALUES (k); END'"
+            )
+        yield lab
+
+
+@pytest.fixture
+def lab(near: Lab) -> Lab:
+    near.restore()
+    table(near, "t")
+    # A session that does not know what it wrote would read the past here.
+    near.lag(FAR, 20)
+    near.lag(HOME, 20)
+    return near
+
+
+@pytest.fixture
+def conn(lab: Lab) -> Iterator[Connection]:
+    with cluster(lab, latency_window=0.001) as found, found.connect() as conn:
+        with conn.using(route="writer"):
+            conn.execute("SELECT count(*) FROM t")
+        for _ in range(3):
+            conn.execute("SELECT count(*) FROM t")
+        yield conn
+
+
+INSERT = "INSERT INTO t VALUES (%s)"
+
+
+def autocommit(conn: Connection, key: int) -> None:
+    conn.execute(INSERT, (key,))
+
+
+def block(conn: Connection, key: int) -> None:
+    with conn.transaction():
+        conn.execute(INSERT, (key,))
+
+
+def spelled_out(conn: Connection, key: int) -> None:
+    conn.execute("BEGIN")
+    conn.execute(INSERT, (key,))
+    conn.execute("COMMIT")
+
+
+def implicit(conn: Connection, key: int) -> None:
+    conn.set_autocommit(False)
+    try:
+        conn.execute(INSERT, (key,))
+        conn.commit()
+    finally:
+        conn.rollback()
+        conn.set_autocommit(True)
+
+
+def script(conn: Connection, key: int) -> None:
+    conn.execute(f"INSERT INTO t VALUES ({key}); SELECT 1")
+
+
+def script_that_commits(conn: Connection, key: int) -> None:
+    conn.set_autocommit(False)
+    try:
+        conn.execute(f"INSERT INTO t VALUES ({key}); COMMIT")
+    finally:
+        conn.rollback()
+        conn.set_autocommit(True)
+
+
+def procedure(conn: Connection, key: int) -> None:
+    conn.execute("CALL put(%s)", (key,))
+
+
+def many(conn: Connection, key: int) -> None:
+    with conn.cursor() as cursor:
+        cursor.executemany(INSERT, [(key,)])
+
+
+def copy(conn: Connection, key: int) -> None:
+    with conn.cursor() as cursor, cursor.copy("COPY t FROM STDIN") as rows:
+        rows.write_row((key,))
+
+
+def pipeline(conn: Connection, key: int) -> None:
+    with conn.pipeline():
+        conn.execute(INSERT, (key,))
+
+
+def pinned(conn: Connection, key: int) -> None:
+    conn.execute("CREATE TEMP TABLE IF NOT EXISTS mine ()")
+    conn.execute(INSERT, (key,))
+
+
+#: Each with a part of the request that makes it durable.
+FINAL_REQUESTS: list[tuple[Callable[[Connection, int], None], str]] = [
+    (autocommit, "INSERT INTO t"),
+    (block, "COMMIT"),
+    (spelled_out, "COMMIT"),
+    (implicit, "COMMIT"),
+    (script, "INSERT INTO t"),
+    (script_that_commits, "COMMIT"),
+    (procedure, "CALL put"),
+    (many, "INSERT INTO t"),
+    (pipeline, "INSERT INTO t"),
+    (pinned, "INSERT INTO t"),
+]
+
+
+@pytest.mark.parametrize("when", ["reply", "request"])
+@pytest.mark.parametrize(("write", "request_text"), FINAL_REQUESTS)
+def test_a_write_whose_fate_is_lost_says_so_and_is_never_repeated(
+    lab: Lab,
+    conn: Connection,
+    write: Callable[[Connection, int], None],
+    request_text: str,
+    when: Literal["reply", "request"],
+) -> None:
+    lab.cut(FAR, WRITER, when, containing=request_text)
+    with pytest.raises(globaldb.OutcomeUnknownError), within(3.0):
+        write(conn, 1)
+    found = counts(lab, "t")
+    assert found == ({1: 1} if when == "reply" else {})
+    # The session sees what became of it, although every reader is behind.
+    conn.rollback()
+    assert conn.execute("SELECT n FROM t").fetchall() == [(n,) for n in found]
+    write(conn, 2)
+    assert counts(lab, "t") == {**found, 2: 1}
+
+
+@pytest.mark.parametrize("when", ["reply", "request"])
+def test_the_first_statement_of_a_transaction_is_repeated_without_a_trace(
+    lab: Lab, conn: Connection, when: Literal["reply", "request"]
+) -> None:
+    for key, write in enumerate([block, spelled_out, implicit]):
+        lab.cut(FAR, WRITER, when, containing="INSERT INTO t")
+        write(conn, key)
+    assert counts(lab, "t") == {0: 1, 1: 1, 2: 1}
+
+
+@pytest.mark.parametrize("when", ["reply", "request"])
+@pytest.mark.parametrize("text", ["CALL put(1)", "INSERT INTO t VALUES (1); SELECT 1"])
+def test_what_a_transaction_lost_is_not_continued_outside_of_it(
+    lab: Lab, conn: Connection, text: str, when: Literal["reply", "request"]
+) -> None:
+    conn.set_autocommit(False)
+    lab.cut(FAR, WRITER, when, containing=text[:8])
+    with pytest.raises(globaldb.OperationalError):
+        conn.execute(text)
+    with pytest.raises(globaldb.InternalError):
+        conn.execute(INSERT, (2,))
+    conn.rollback()
+    assert counts(lab, "t") == {}
+    conn.execute(INSERT, (3,))
+    conn.commit()
+    assert counts(lab, "t") == {3: 1}
+
+
+@pytest.mark.parametrize("when", ["reply", "request"])
+def test_a_lost_transaction_is_not_brought_back_by_a_savepoint(
+    lab: Lab, conn: Connection, when: Literal["reply", "request"]
+) -> None:
+    def work() -> None:
+        with conn.transaction():
+            conn.execute(INSERT, (1,))
+            with pytest.raises(globaldb.NodeLostError), conn.transaction():
+                conn.execute("INSERT INTO t SELECT 2")
+            conn.execute(INSERT, (3,))
+
+    lab.cut(FAR, WRITER, when, containing="SELECT 2")
+    with pytest.raises(globaldb.Error):
+        work()
+    assert counts(lab, "t") == {}
+    autocommit(conn, 4)
+    assert counts(lab, "t") == {4: 1}
+
+
+def end_connections(lab: Lab, node: str, extra: str = "true") -> int:
+    """End, on the server, every connection of the application to *node*."""
+    query = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+        f"WHERE usename = 'app' AND {extra}"
+    )
+    with admin(lab, node) as connection:
+        ended = connection.execute(query).rowcount
+    # The news has to travel half of a round trip.
+    time.sleep(2 * RTT)
+    return ended
+
+
+def test_connections_that_hung_up_while_idle_are_replaced_unseen(
+    lab: Lab, conn: Connection
+) -> None:
+    for key, (write, _) in enumerate(FINAL_REQUESTS[:-1]):
+        assert end_connections(lab, WRITER) >= 1
+        write(conn, key)
+        end_connections(lab, READER)
+        assert one(conn.execute("SELECT count(*) FROM t")) == (key + 1,)
+    assert set(counts(lab, "t").values()) == {1}
+
+
+def test_a_connection_lost_inside_a_transaction_takes_all_of_it(
+    lab: Lab, conn: Connection
+) -> None:
+    conn.execute("BEGIN")
+    conn.execute(INSERT, (1,))
+    end_connections(lab, WRITER)
+    with pytest.raises(globaldb.NodeLostError, match="Nothing was applied"):
+        conn.execute(INSERT, (2,))
+    with pytest.raises(globaldb.InternalError, match="roll back"):
+        conn.execute(INSERT, (3,))
+    conn.rollback()
+    autocommit(conn, 4)
+    assert counts(lab, "t") == {4: 1}
+
+
+def test_a_commit_on_a_connection_that_hung_up_before_says_what_it_knows(
+    lab: Lab, conn: Connection
+) -> None:
+    conn.execute("BEGIN")
+    conn.execute(INSERT, (1,))
+    end_connections(lab, WRITER)
+    reported = {1: outcome_of(conn.commit)}
+    assert reported[1] is not Outcome.APPLIED
+    exactly_once(reported, counts(lab, "t"))
+
+
+SLOW = "SELECT 7 FROM pg_sleep(0.7)"
+
+
+def await_slow_read(lab: Lab) -> None:
+    query = "SELECT 1 FROM pg_stat_activity WHERE query = %s AND state = 'active'"
+    with admin(lab, READER) as reader:
+        until(lambda: reader.execute(query, (SLOW,)).rowcount == 1)
+
+
+def end_slow_read(lab: Lab) -> None:
+    await_slow_read(lab)
+    end_connections(lab, READER)
+
+
+def kill_at_slow_read(lab: Lab) -> None:
+    await_slow_read(lab)
+    lab.kill(READER)
+
+
+@pytest.mark.parametrize("strike", [end_slow_read, kill_at_slow_read])
+def test_a_read_lost_in_the_middle_is_repeated_where_there_is_an_answer(
+    lab: Lab, conn: Connection, strike: Callable[[Lab], None]
+) -> None:
+    lab.lag(FAR, 0)
+    lab.lag(HOME, 0)
+    caught_up(lab)
+    for consistency in ("eventual", "session"):
+        with conn.using(consistency=consistency):
+            conn.execute("SELECT 1")
+            assert conn.last_route.node.startswith(FAR)
+            striker = threading.Thread(target=strike, args=(lab,))
+            striker.start()
+            with within(6.0):
+                assert one(conn.execute(SLOW)) == (7,)
+            striker.join()
+        killed = strike is kill_at_slow_read
+        if killed:
+            assert conn.last_route.node.startswith(HOME)
+            break
+
+
+def test_a_read_lost_inside_a_read_only_transaction_is_no_write_in_doubt(
+    lab: Lab, conn: Connection
+) -> None:
+    lab.lag(FAR, 0)
+    conn.execute("BEGIN READ ONLY")
+    conn.execute("SELECT 1")
+    assert conn.last_route.node.startswith(FAR)
+    end_connections(lab, READER)
+    with pytest.raises(globaldb.NodeLostError):
+        conn.execute("SELECT 1")
+    conn.rollback()
+    assert one(conn.execute("SELECT 2")) == (2,)
+
+
+def test_every_error_is_also_psycopgs(lab: Lab, conn: Connection) -> None:
+    lab.cut(FAR, WRITER, "reply", containing="INSERT INTO t")
+    with pytest.raises(psycopg.OperationalError) as caught:
+        autocommit(conn, 1)
+    text = str(caught.value)
+    assert "may have been applied" in text
+    assert HOME in text
+    assert not getattr(caught.value, "retryable", True)
