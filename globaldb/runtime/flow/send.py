@@ -59,6 +59,14 @@ async def _with_company(
     session: Session, link: Any, call: Any, trip: Trip, deadline: float | None
 ) -> Reply:
     attempted = session.settings.current
+    changes = _of_later_transactions(session, trip)
+    if changes:
+        ahead = await session.shell.travel(link, None, Trip(before=changes), deadline)
+        _applied(session, link, ahead, attempted)
+        if ahead.error is not None:
+            return ahead
+        session.applied_before = link.settings
+        trip = replace(trip, before=trip.before[len(changes) :])
     if trip.before and (trip.alone or trip.script):
         ahead = await session.shell.travel(
             link, None, Trip(before=trip.before), deadline
@@ -78,6 +86,22 @@ async def _with_company(
     if trip.before:
         _applied(session, link, reply, attempted)
     return reply
+
+
+def _of_later_transactions(session: Session, trip: Trip) -> tuple[str, ...]:
+    """Return the settings to replay if some of them only act on later transactions.
+
+    Those must not share one with the statement: it would still begin as the last
+    borrower of the connection wanted it.
+    """
+    pending = session.transaction.pending
+    changes = trip.before[: len(trip.before) - len(pending)]
+    later = any("default_transaction_" in sql for sql in changes)
+    unsent = session.transaction.state in (
+        TransactionState.IDLE,
+        TransactionState.BEGUN,
+    )
+    return changes if later and unsent else ()
 
 
 def _applied(session: Session, link: Any, reply: Reply, attempted: Settings) -> None:
@@ -124,5 +148,7 @@ def _sync_transaction(session: Session, status: LinkStatus) -> None:
         if status is LinkStatus.LOST:
             transaction.lost()
         else:
-            # The statement itself ended the transaction (a script, a procedure).
+            # The statement itself ended the transaction (a script, a procedure), and
+            # nobody asked for a position behind it.
             session.end_transaction(committed=True)
+            session.books.lost_position()
