@@ -182,7 +182,9 @@ def test_every_private_name_in_use_is_pinned_here() -> None:
         own = set(re.findall(r"(?:def |self\.|class |\")(_[a-z]\w*)", text))
         foreign = set(re.findall(r"(?<!self)(?<!cls)\.(_[a-z]\w+)", text))
         used |= foreign - own
-        used |= {name for name in re.findall(r"self\.(_[a-z]\w+)", text) if known(name)}
+        slots = set(re.findall(r"\"(_[a-z]\w*)\"", text))
+        inherited = set(re.findall(r"self\.(_[a-z]\w+)", text)) - slots
+        used |= {name for name in inherited if known(name)}
     pinned = {function.__name__ for function, _ in SIGNATURES}
     pinned = pinned.union(*ATTRIBUTES.values()) | {
         "_encoding", "_preparing", "_queries", "_pool", "_WaitTimeout",
