@@ -74,7 +74,13 @@ class Replication:
         ]
 
     def settle(self) -> None:
-        """Return once every reader shows all that the writer has made durable."""
+        """Return once every reader shows all that the writer has done.
+
+        The commit of its own makes durable what stands before it: records that the
+        server writes for itself may otherwise lie beyond what is flushed and sent,
+        and a session's position behind them.
+        """
+        self._writer.execute("SELECT pg_logical_emit_message(true, 'settled', '')")
         row = self._writer.execute("SELECT pg_current_wal_flush_lsn()").fetchone()
         assert row is not None
         for reader in self._readers:
