@@ -116,14 +116,16 @@ class Physical(psycopg.Connection[Any]):
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)
         # Its last words come first, and the end behind them.
-        while not self.closed and poll.poll(0):
+        while poll.poll(0):
             try:
                 self.pgconn.consume_input()
                 # A notice, or a change of a parameter, is no reason to give up.
                 self.pgconn.is_busy()
             except psycopg.Error:
                 return True
-        return self.closed
+            if self.pgconn.status == pq.ConnStatus.BAD:
+                return True
+        return False
 
     @contextmanager
     def until(self, deadline: float | None) -> Iterator[None]:

@@ -22,7 +22,7 @@ from globaldb.core.statement import (
 from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus
-from globaldb.errors import InternalError
+from globaldb.errors import InternalError, NodeLostError
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
@@ -88,6 +88,7 @@ async def run(session: Session, work: Work) -> None:
     if session.transaction.active:
         await tx.first_statement(session, work)
         _succeeded(session, work)
+        _release_if_over(session)
         return
     decision = decide(
         work.statement, session.intent, session.books, session.cluster.topology
@@ -105,6 +106,14 @@ async def _on_lease(session: Session, work: Work) -> None:
     assert node is not None  # noqa: S101 - kept together with the lease
     transaction = session.transaction
     inside = transaction.active
+    if not inside and lease.connection.hung_up():
+        session.cluster.suspect(node.name)
+        session.release()
+        raise NodeLostError(
+            f"the connection to {node.name} that this session was pinned to has hung "
+            "up, and what lived on it (temporary tables, locks) is gone. Nothing was "
+            "sent; make it again, then try again"
+        )
     if transaction.state is TransactionState.BEGUN:
         session.applied_before = lease.connection.settings
     capture = session.on_writer and not inside
@@ -129,8 +138,12 @@ async def _on_lease(session: Session, work: Work) -> None:
         statement=work.statement.reason,
         fence=Fence.EXACT if node.state.role is Role.WRITER else Fence.NONE,
     )
+    _release_if_over(session)
+
+
+def _release_if_over(session: Session) -> None:
+    """Let go of a lease whose transaction was ended by a script."""
     if not session.transaction.active:
-        # A script may have ended the transaction this lease was held for.
         session.release()
 
 

@@ -233,8 +233,9 @@ async def commit(session: Session) -> None:
         session.end_transaction(committed=True)
         return
     lease, node = session.lease, session.node
-    if lease is None or node is None:
+    if lease is None or node is None or lease.connection.hung_up():
         session.end_transaction(committed=False)
+        session.release()
         raise NodeLostError(
             "the transaction was lost with its connection, and rolled back by the "
             "server. Nothing was applied; it is safe to try again"
