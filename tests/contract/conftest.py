@@ -51,7 +51,9 @@ def near_lab(lab: Lab) -> Lab:
 @pytest.fixture(scope="session")
 def cluster(shared_lab: Lab) -> Iterator[globaldb.Cluster]:
     """The lab as seen from a reader's region, for the whole run."""
-    with globaldb.Cluster(shared_lab.url(HERE), latency_factor=1) as cluster:
+    with globaldb.Cluster(
+        shared_lab.url(HERE), latency_factor=1, latency_window=0.001
+    ) as cluster:
         yield cluster
 
 

@@ -106,7 +106,9 @@ def test_cancel_of_nothing_does_nothing(auto: Any) -> None:
 def test_cancel_never_meets_another_session(near_lab: Lab) -> None:
     """One connection for two sessions: one is cancelled all the time, one works."""
     url = near_lab.url(HERE)
-    with globaldb.Cluster(url, latency_factor=1, pool_max_size=1) as cluster:
+    with globaldb.Cluster(
+        url, latency_factor=1, latency_window=0.001, pool_max_size=1
+    ) as cluster:
         victim, worker = cluster.connect(), cluster.connect()
         victim.autocommit = worker.autocommit = True
         stop = threading.Event()
@@ -145,7 +147,7 @@ def test_interrupt_leaves_a_usable_connection(
     script = textwrap.dedent(
         f"""
         import sys, globaldb
-        conn = globaldb.connect(sys.stdin.readline().strip(), latency_factor=1)
+        conn = globaldb.connect(sys.stdin.readline().strip(), latency_factor=1, latency_window=0.001)
         conn.autocommit = {where != "transaction"}
         if {where == "writer"}:
             block = conn.using(route="writer")

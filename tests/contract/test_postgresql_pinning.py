@@ -19,7 +19,7 @@ HERE = "ap-south-1"
 def narrow(near_lab: Lab) -> Iterator[globaldb.Cluster]:
     """Two connections for each node: one to keep, one for the others."""
     with globaldb.Cluster(
-        near_lab.url(HERE), latency_factor=1, pool_max_size=2
+        near_lab.url(HERE), latency_factor=1, latency_window=0.001, pool_max_size=2
     ) as cluster:
         yield cluster
 

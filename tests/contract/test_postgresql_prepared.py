@@ -126,7 +126,7 @@ def test_scripts_and_empty_texts_are_never_prepared(auto: Any) -> None:
 
 def test_a_choice_of_one_session_is_not_anothers(near_lab: Lab, table: str) -> None:
     with globaldb.Cluster(
-        near_lab.url(HERE), latency_factor=1, pool_max_size=1
+        near_lab.url(HERE), latency_factor=1, latency_window=0.001, pool_max_size=1
     ) as cluster:
         eager, lazy = cluster.connect(), cluster.connect()
         eager.prepare_threshold, lazy.prepare_threshold = 0, None
@@ -143,7 +143,11 @@ def test_a_choice_of_one_session_is_not_anothers(near_lab: Lab, table: str) -> N
 def test_preparing_by_itself_costs_no_round_trip(near_lab: Lab, table: str) -> None:
     # One connection for each node: nothing is opened in the background meanwhile.
     with globaldb.Cluster(
-        near_lab.url(HERE), latency_factor=1, probe_interval=60, pool_max_size=1
+        near_lab.url(HERE),
+        latency_factor=1,
+        latency_window=0.001,
+        probe_interval=60,
+        pool_max_size=1,
     ) as cluster:
         conn = cluster.connect()
         conn.autocommit = True

@@ -36,11 +36,11 @@ def test_route_is_where_the_fixture_says(auto: Any, request: Any) -> None:
     auto.execute("SELECT 1")
     expected = {
         "psycopg": None,
-        "globaldb": "nearest_reader",
-        "globaldb-writer": "route_option",
+        "globaldb": ("nearest_reader", "ap-south-1"),
+        "globaldb-writer": ("route_option", "us-west-2"),
     }[request.node.callspec.params["auto"]]
     route = getattr(auto, "last_route", None)
-    assert (route.reason if route else None) == expected
+    assert (route and (route.reason, route.region)) == expected
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ HERE = "ap-south-1"
 def narrow(near_lab: Lab) -> Iterator[globaldb.Cluster]:
     """One connection for each node: whatever a session leaves, the next one finds."""
     with globaldb.Cluster(
-        near_lab.url(HERE), latency_factor=1, pool_max_size=1
+        near_lab.url(HERE), latency_factor=1, latency_window=0.001, pool_max_size=1
     ) as cluster:
         yield cluster
 
