@@ -23,9 +23,12 @@ if TYPE_CHECKING:
 #: Where the application is: a region with a reader, far from the writer.
 REGION: Final = "ap-south-1"
 
-#: Seconds between regions while trips are counted. Their number does not depend on
-#: it; it only has to stay above the latency window, or a far reader counts as near.
-RTT: Final = 0.025
+#: Seconds between regions, and within the client's, while trips are counted. Their
+#: number does not depend on them, but for two things: a far reader must stay outside
+#: the latency window, or it counts as near; and the parts of one trip are written one
+#: after the other, so a busy machine must not let an answer come in between.
+RTT: Final = 0.030
+LOCAL_RTT: Final = 0.005
 
 #: The monitor's probes are trips too. Seconds, longer than any measurement.
 _QUIET: Final = 60.0
@@ -37,18 +40,19 @@ class Comparison:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._writer = lab.writer()
-        self._shorten()
+        self._set_distances()
         self.meter = Meter(lab, REGION)
         self.replication = Replication(lab, REGION)
         with psycopg.connect(self._dsn(self._writer.region), autocommit=True) as setup:
             for statement in SCHEMA:
                 setup.execute(statement)
 
-    def _shorten(self) -> None:
+    def _set_distances(self) -> None:
         regions = list(self._lab.spec.regions)
         for index, region in enumerate(regions):
             for other in regions[:index]:
                 self._lab.latency(region, other, RTT)
+        self._lab.latency(REGION, REGION, LOCAL_RTT)
 
     def _dsn(self, region: str) -> str:
         return self._lab.dsn(region, self._writer.name)
