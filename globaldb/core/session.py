@@ -40,9 +40,14 @@ class SessionState:
         self.position_unknown = True
 
     def read(self, node: str, ended_at: float) -> None:
-        """Take note of a read on the reader *node*."""
-        self.read_node = node
-        self.read_ended_at = ended_at
+        """Take note of a read on the reader *node*.
+
+        An eventual read goes elsewhere without leaving the reader before: that one
+        stays the one to account for.
+        """
+        if self.read_node in (None, node):
+            self.read_node = node
+            self.read_ended_at = ended_at
 
     def left(self, position: Lsn, asked_at: float) -> bool:
         """Try to leave the node of the last read, given a later sample of it.

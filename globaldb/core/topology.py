@@ -127,6 +127,10 @@ class Topology:
         nodes[name] = state
         return self._next(nodes, self.epoch, changed=before.problem is None)
 
+    def touched(self) -> Topology:
+        """Return the same topology as a new version: decisions are made anew."""
+        return self._next(dict(self.nodes), self.epoch, changed=True)
+
     def learned(self, epoch: int) -> Topology:
         """Return the topology after *epoch* was heard of from elsewhere (a token)."""
         if epoch <= self.epoch:

@@ -84,7 +84,9 @@ class TransactionMode:
 @dataclass(frozen=True, slots=True)
 class _Pending:
     sql: str
+    #: The savepoint it sets, or releases.
     savepoint: str | None = None
+    release: str | None = None
 
 
 class Transaction:
@@ -167,8 +169,10 @@ class Transaction:
         """Release a savepoint: with the next statement, or never if never sent."""
         index = self._pending_savepoint(name)
         if index is None:
-            # What is pending stands inside the savepoint, and ends with it.
-            self._pending = [_Pending(sql)]
+            # What is pending stands inside the savepoint and ends with it, but for
+            # an inner one of the same name, which hides it.
+            same = [item for item in self._pending if item.release == name]
+            self._pending = [*same, _Pending(sql, release=name)]
         else:
             del self._pending[index:]
         while self._savepoints.pop() != name:
@@ -186,13 +190,15 @@ class Transaction:
             del self._pending[index + 1 :]
             self._step(E.ROLLED_BACK_TO)
             return False
-        # What is pending stands behind the savepoint: it would be undone at once.
-        self._pending.clear()
+        # What is pending stands behind the savepoint and would be undone at once, but
+        # for the release of an inner one of the same name, which hides it.
+        self._pending = [item for item in self._pending if item.release == name]
         return True
 
     def rolled_back_to(self) -> None:
         """Take note that the server rolled back to a savepoint and goes on."""
         self._step(E.ROLLED_BACK_TO)
+        self._pending.clear()
 
     def end(self) -> None:
         """Take note that the transaction is over, one way or the other."""

@@ -91,6 +91,9 @@ class Routed:
             cluster = self.session.cluster
             found = Token.decode(token, _secret(cluster.config), cluster.system)
             if found.position is not None:
+                if cluster.config.token_secret is not None:
+                    # Only a signed token may depose the writer that is believed in.
+                    cluster.learn(found.position.timeline)
                 self.session.books.require(found.position)
                 self.session.hot = None
 

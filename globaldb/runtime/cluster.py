@@ -97,6 +97,8 @@ class ClusterRuntime:
         """Return the writer, waiting for one to be known until *deadline*."""
         state = self.topology.writer
         if state is None:
+            # In a forked child nobody may have started it yet.
+            self.monitor.start()
             self.monitor.hurry()
             self._wait_for(lambda: self.topology.writer is not None, deadline)
             state = self.topology.writer
@@ -172,6 +174,7 @@ class ClusterRuntime:
                 self._failed_once.add(name)
             else:
                 self.system = sample.system
+                self.nodes[name].saw(sample.position)
                 before = self.topology
                 self.topology = before.observe(name, sample)
                 if sample.role is Role.WRITER:
@@ -189,6 +192,7 @@ class ClusterRuntime:
             newly = self.topology.version != before.version
             self._changed.notify_all()
         if newly:
+            self._doubt(name)
             self.nodes[name].pool.drain()
 
     def demoted(self, name: str) -> None:
@@ -209,7 +213,15 @@ class ClusterRuntime:
 
     def suspect(self, name: str) -> None:
         """Have node *name* asked at once: something about it was not as believed."""
+        self._doubt(name)
+        self.monitor.start()
         self.monitor.hurry(name)
+
+    def _doubt(self, name: str) -> None:
+        """Let no decision stand that was made while *name* was believed in."""
+        self.nodes[name].doubt()
+        with self._changed:
+            self.topology = self.topology.touched()
 
     def _report(self, name: str, before: Topology) -> None:
         if self.topology.version == before.version:

@@ -113,10 +113,9 @@ class Monitor:
         deadline = monotonic() + self._cluster.config.connect_timeout
         try:
             lease = node.pool.checkout(deadline)
-        except PoolTimeoutError as error:
-            # All its connections are in use: that says nothing against the node.
-            if node.pool.stats.busy == 0:
-                self._cluster.lose(node.name, str(error))
+        except PoolTimeoutError:
+            # All its connections are in use, or hang: one more tells which.
+            self._probe_apart(node)
             return
         except InterfaceError:
             return
@@ -130,11 +129,25 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - as above
             self._lose(node, error)
         else:
-            node.saw(sample.position)
             self._cluster.observe(node.name, sample)
             self._keep_spare(node)
         finally:
             node.pool.checkin(lease, outcome)
+
+    def _probe_apart(self, node: Node) -> None:
+        """Ask over a connection of its own."""
+        cluster = self._cluster
+        driver, patience = cluster.driver, cluster.config.connect_timeout
+        try:
+            link = driver.open(cluster.config, node.address, monotonic() + patience)
+            try:
+                sample = driver.sample(link, monotonic() + patience)
+            finally:
+                driver.close(link)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is the node's state
+            self._lose(node, error)
+        else:
+            cluster.observe(node.name, sample)
 
     def _lose(self, node: Node, error: Exception) -> None:
         if self._stopping.is_set():

@@ -27,6 +27,8 @@ class Node:
         self._cluster = cluster
         #: How far it has certainly replayed: grows with every look at it.
         self.replayed: Lsn | None = None
+        #: When something about it was last not as believed (monotonic seconds).
+        self.doubted_at = float("-inf")
         #: Smoothed seconds from a commit's reply until it was visible here.
         self.catch_up: float | None = None
         self.pool: Pool[Any] = Pool(
@@ -66,6 +68,14 @@ class Node:
             or position.covers(known)
         ):
             self.replayed = position
+
+    def doubt(self) -> None:
+        """Take back what is known of its position: it may have restarted.
+
+        A standby that restarts comes back older than it was.
+        """
+        self.replayed = None
+        self.doubted_at = monotonic()
 
     def caught_up_after(self, seconds: float) -> None:
         """Take note of how long a commit took to become visible here."""

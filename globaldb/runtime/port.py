@@ -22,6 +22,8 @@ class Link(Protocol):
     settings: tuple[tuple[str, str], ...]
     #: Identity of the session that used it last.
     last_session: int
+    #: Interrupted in the middle: nobody knows what is applied on it.
+    spoiled: bool
     #: The application's connection while it is lent: hears notices.
     face: Any
 
@@ -35,6 +37,9 @@ class Link(Protocol):
 
     def until(self, deadline: float | None) -> AbstractContextManager[None]:
         """Bound every wait inside the block."""
+
+    def forget_statements(self) -> None:
+        """Take note that the server has dropped every prepared statement."""
 
     def hung_up(self) -> bool:
         """Whether the server has closed it, without waiting to find out."""
@@ -63,6 +68,9 @@ class Driver(Protocol):
 
     def give_up(self, link: Any) -> None:
         """Let whoever waits on *link* stop waiting: its node does not answer."""
+
+    def knows(self, error: Exception) -> bool:
+        """Whether *error* is one that a trip itself can raise."""
 
     def fault(self, error: BaseException, link: Any) -> Fault:
         """Classify what a connection raised."""

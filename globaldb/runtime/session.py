@@ -55,6 +55,9 @@ class Session:
         self._region: str | None = None
         self._max_staleness = config.max_staleness
         self.lease: Lease[Any] | None = None
+        self._of_writer = False
+        #: The connection that ran this session's last statement on the writer.
+        self.wrote_on: Any = None
         self.node: Node | None = None
         #: The lease stays after the transaction: something lives on it.
         self.pinned = False
@@ -181,6 +184,7 @@ class Session:
 
     def keep(self, lease: Lease[Any], node: Node) -> None:
         """Hold *lease* from now on, for a transaction or a pin."""
+        self._of_writer = node.state.role is Role.WRITER
         self.lease = lease
         self.node = node
         self.hot = None
@@ -200,6 +204,13 @@ class Session:
         self.pinned = False
         self.hand_back(lease, node, outcome)
 
+    def account(self) -> None:
+        """Take note of what ended on the lease held without telling its position."""
+        if self.on_writer:
+            self.books.lost_position()
+        elif self.node is not None:
+            self.books.read(self.node.name, monotonic())
+
     def drop_lease(self) -> None:
         """Give the lease up: its connection is of no use any more."""
         lease, node = self.lease, self.node
@@ -214,14 +225,17 @@ class Session:
         """Return *lease* to its pool, as reusable as its state allows."""
         link = lease.connection
         link.face = None
-        if link.link_status is not LinkStatus.IDLE:
+        if link.spoiled or link.link_status is not LinkStatus.IDLE:
             outcome = Outcome.DISCARD
         node.pool.checkin(lease, outcome or Outcome.REUSE)
 
     @property
     def on_writer(self) -> bool:
-        """Whether the lease held is one of the writer."""
-        return self.node is not None and self.node.state.role is Role.WRITER
+        """Whether the lease held was taken from the writer.
+
+        What its node is believed to be now does not change what was sent to it.
+        """
+        return self.node is not None and self._of_writer
 
     # The end.
 
@@ -245,6 +259,7 @@ class Session:
         """Take note that the connection held is gone, and the transaction on it."""
         if self.transaction.active:
             self.transaction.lost()
+        self.account()
         self.release(Outcome.DISCARD)
 
     def refuse_closed(self) -> None:

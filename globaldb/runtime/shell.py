@@ -81,7 +81,11 @@ class BlockingShell:
         try:
             with link.until(deadline):
                 self._cluster.driver.travel(link, call, trip, reply)
-        except Exception as error:  # noqa: BLE001 - the flow decides what it means
+        except Exception as error:
+            if reply.sent and not self._cluster.driver.knows(error):
+                # Raised by a signal handler in the middle of it: an interruption,
+                # like Ctrl-C, and not the statement's own end.
+                raise
             _take(error, trip, reply)
         finally:
             # Before `ended`, which may close a connection that is perfectly well.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from globaldb.core.routing import Route
     from globaldb.dbapi.postgresql.connection import Connection
+    from globaldb.drivers.psycopg.physical import Physical
 
 
 class RoutedServerCursor(psycopg.ServerCursor[Any]):
@@ -56,16 +57,17 @@ class RoutedServerCursor(psycopg.ServerCursor[Any]):
         return self
 
     @contextmanager
-    def _bound(self, face: Connection) -> Iterator[None]:
+    def _bound(self, face: Connection) -> Iterator[Physical]:
         """Work on the connection that the session holds, where the cursor lives."""
         lease = face.session.lease
         if lease is None:
             raise pgerrors.InvalidCursorName(
                 f'cursor "{self.name}" does not exist: its transaction has ended'
             )
-        wire.bind(self, lease.connection)
+        link: Physical = lease.connection
+        wire.bind(self, link)
         try:
-            yield
+            yield link
         finally:
             self._conn = face
 
@@ -73,12 +75,17 @@ class RoutedServerCursor(psycopg.ServerCursor[Any]):
     def _talking(self) -> Iterator[None]:
         face: Connection = self._conn  # type: ignore[assignment]
         with face.lock:
+            session = face.session
+            lease = session.lease
             try:
-                with self._bound(face):
+                with self._bound(face) as link, link.until(session.deadline()):
+                    session.shell.busy = link
                     yield
             except psycopg.Error as error:
                 raise_both(face, error)
             finally:
+                if lease is not None:
+                    session.shell.ended(lease.connection)
                 face.after_talk()
 
     def fetchone(self) -> Any:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
+import psycopg
 from psycopg import pq
 
+from globaldb import errors
+from globaldb.core.settings import replay
 from globaldb.drivers.psycopg import probe, translate, wire
 from globaldb.drivers.psycopg.physical import Physical
 
@@ -17,6 +21,9 @@ if TYPE_CHECKING:
     from globaldb.core.topology import Sample
     from globaldb.core.trip import Reply, Trip
 
+
+#: Longest time, in seconds, for making a connection as new.
+_CLEANING = 5.0
 
 #: A peer that vanished is noticed within half a minute, where the system would take
 #: hours. Options given by the application win.
@@ -51,7 +58,9 @@ class PsycopgDriver:
 
     def clean(self, link: Physical) -> None:
         """Make a used connection as new."""
-        link.execute("DISCARD ALL")
+        with link.until(monotonic() + _CLEANING):
+            link.execute("DISCARD ALL", prepare=False)
+        link.forget_statements()
         link.settings = ()
         link.last_session = 0
 
@@ -62,6 +71,11 @@ class PsycopgDriver:
     def sample(self, link: Physical, deadline: float) -> Sample:
         """Ask the node for role, position and identity: one short query."""
         with link.until(deadline):
+            # The last borrower's settings must not have a say in the answer.
+            undo = replay(link.settings, ())
+            if undo:
+                link.execute("; ".join(undo), prepare=False)
+                link.settings = ()
             return probe.sample(link)
 
     def travel(
@@ -77,6 +91,10 @@ class PsycopgDriver:
     def give_up(self, link: Physical) -> None:
         """Let whoever waits on *link* stop waiting: its node does not answer."""
         link.give_up()
+
+    def knows(self, error: Exception) -> bool:
+        """Whether *error* is one that a trip itself can raise."""
+        return isinstance(error, psycopg.Error | errors.Error)
 
     def fault(self, error: BaseException, link: Physical) -> Fault:
         """Classify what a connection raised."""

@@ -71,9 +71,11 @@ class Physical(psycopg.Connection[Any]):
         self.row_by_row = False
         #: When the statement running now must have ended (monotonic seconds).
         self.deadline: float | None = None
+        #: Interrupted in the middle: nobody knows what is applied.
+        self.spoiled = False
         #: The node was found not to answer: nobody shall wait for it.
         self.given_up = False
-        self._prepared = _Prepared()
+        self._prepared = self._statements = _Prepared()
         self.add_notice_handler(self._forward_notice)
         self.add_notify_handler(self._forward_notify)
 
@@ -104,6 +106,10 @@ class Physical(psycopg.Connection[Any]):
         if self.closed:
             return LinkStatus.LOST
         return _STATUS.get(self.pgconn.transaction_status, LinkStatus.LOST)
+
+    def forget_statements(self) -> None:
+        """Take note that the server has dropped every prepared statement."""
+        self._statements.forget()
 
     def hung_up(self) -> bool:
         """Whether the server has closed this connection, as far as already known.
@@ -247,6 +253,12 @@ class _Prepared(PrepareManager):
 
     ``DEALLOCATE ALL`` would take with it what the application prepared in SQL.
     """
+
+    def forget(self) -> None:
+        """Forget every prepared statement: the server has dropped them itself."""
+        self._counts.clear()
+        self._names.clear()
+        self._to_flush.clear()
 
     def clear(self) -> bool:
         """Forget every prepared statement, and have each closed at the server."""

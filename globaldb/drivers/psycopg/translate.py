@@ -51,9 +51,13 @@ def fault(error: BaseException, *, broken: bool) -> Fault:
     """Classify what a physical connection raised."""
     if isinstance(error, psycopg.Error):
         # An ERROR, other than a FATAL, says for certain that the statement failed,
-        # whatever became of the connection afterwards.
-        broken = broken and error.diag.severity_nonlocalized != "ERROR"
-        return postgresql_fault(error.sqlstate, str(error), broken=broken)
+        # whatever became of the connection afterwards, and whatever code it carries:
+        # a foreign server's lost connection is no loss of this one.
+        certain = error.diag.severity_nonlocalized == "ERROR"
+        found = postgresql_fault(
+            error.sqlstate, str(error), broken=broken and not certain
+        )
+        return Fault.STATEMENT if certain and found is Fault.NODE_LOST else found
     return Fault.NODE_LOST if broken else Fault.STATEMENT
 
 

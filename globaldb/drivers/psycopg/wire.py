@@ -92,7 +92,10 @@ def bind(cursor: psycopg.Cursor[Any], physical: psycopg.Connection[Any]) -> None
     physical._prepared.prepare_threshold = cursor._conn._prepared.prepare_threshold
     physical._prepared.prepared_max = cursor._conn._prepared.prepared_max
     cursor._conn = physical
-    cursor._pgconn = physical.pgconn
+    if cursor._pgconn is not physical.pgconn:
+        # What it keeps for a query that is run again belongs to the other one.
+        cursor._last_query = None
+        cursor._pgconn = physical.pgconn
 
 
 def read(physical: Physical, call: Parts) -> PQGen[None] | None:

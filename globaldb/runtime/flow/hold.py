@@ -103,13 +103,12 @@ async def settle_hold(
     status = lease.connection.link_status
     reply = Reply(status=status, done=not failed, error=failure)
     inside = session.transaction.active
-    if work.statement.verdict not in READS and not session.transaction.active:
-        session.books.lost_position()
     settle(session, lease, node, reply)
     if work.statement.verdict is Verdict.PIN and not failed:
         session.pinned = True
     if session.transaction.active and status is not LinkStatus.LOST:
         return
+    session.account()
     session.release()
     if failure is not None and status is LinkStatus.LOST:
         _raise_broken(session, work, node, reply, inside=inside)

@@ -91,8 +91,13 @@ async def find_reader(
     if node.state.role is not Role.READER:
         return "writer_is_nearest"
     required = decision.required
-    moves = session.books.read_node not in (None, node.name)
-    if moves and session.consistency not in (None, Consistency.EVENTUAL):
+    if session.consistency in (None, Consistency.EVENTUAL):
+        return Place(node, required)
+    books = session.books
+    if books.read_node == node.name and node.doubted_at >= books.read_ended_at:
+        # It may have restarted since, and be older than what it showed.
+        return "last_reader_gone"
+    if books.read_node not in (None, node.name):
         # Monotonic reads: the new node must have what the old one may have shown.
         if not await leave_reader(session):
             return "last_reader_gone"

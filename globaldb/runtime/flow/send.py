@@ -44,6 +44,8 @@ async def send(
     link = lease.connection
     link.face = session.face
     link.last_session = session.id
+    if not link.standby:
+        session.wrote_on = link
     if trip.guard and (trip.alone or trip.script):
         ahead = await session.shell.travel(link, None, Trip(guard=True), deadline)
         if ahead.error is not None:
@@ -59,12 +61,12 @@ async def _with_company(
     session: Session, link: Any, call: Any, trip: Trip, deadline: float | None
 ) -> Reply:
     attempted = session.settings.current
-    changes = _of_later_transactions(session, trip)
+    changes = _ahead(session, link, call, trip)
     if changes:
         ahead = await session.shell.travel(link, None, Trip(before=changes), deadline)
         _applied(session, link, ahead, attempted)
         if ahead.error is not None:
-            return ahead
+            return _never_left(ahead)
         session.applied_before = link.settings
         trip = replace(trip, before=trip.before[len(changes) :])
     if trip.before and (trip.alone or trip.script):
@@ -73,35 +75,52 @@ async def _with_company(
         )
         _applied(session, link, ahead, attempted)
         if ahead.error is not None:
-            return ahead
+            return _never_left(ahead)
         _note_begun(session, ahead)
         trip = replace(trip, before=())
     try:
         reply = await session.shell.travel(link, call, trip, deadline)
     except BaseException:
         # An interruption: what was sent may have run, and so may its commit.
+        link.spoiled = True
         session.books.lost_position()
-        _sync_transaction(session, link.link_status)
+        _sync_transaction(session, link.link_status, committed=False)
         raise
     if trip.before:
         _applied(session, link, reply, attempted)
     return reply
 
 
-def _of_later_transactions(session: Session, trip: Trip) -> tuple[str, ...]:
-    """Return the settings to replay if some of them only act on later transactions.
+def _never_left(ahead: Reply) -> Reply:
+    """Say that the statement, which stood behind this trip, was not sent."""
+    if ahead.status is LinkStatus.LOST:
+        ahead.sent = False
+    return ahead
 
-    Those must not share one with the statement: it would still begin as the last
-    borrower of the connection wanted it.
+
+def _ahead(session: Session, link: Any, call: Any, trip: Trip) -> tuple[str, ...]:
+    """Return the settings to replay if some of them must not share the trip.
+
+    What only acts on later transactions: the statement would still begin as the last
+    borrower of the connection wanted it. And the encoding: parameters are encoded
+    before anything is sent.
     """
     pending = session.transaction.pending
     changes = trip.before[: len(trip.before) - len(pending)]
     later = any("default_transaction_" in sql for sql in changes)
+    if call is not None and _encoding(link.settings) != _encoding(
+        session.settings.current
+    ):
+        later = True
     unsent = session.transaction.state in (
         TransactionState.IDLE,
         TransactionState.BEGUN,
     )
     return changes if later and unsent else ()
+
+
+def _encoding(settings: Settings) -> str | None:
+    return dict(settings).get("client_encoding")
 
 
 def _applied(session: Session, link: Any, reply: Reply, attempted: Settings) -> None:
@@ -125,7 +144,7 @@ def settle(session: Session, lease: Lease[Any], node: Node, reply: Reply) -> Non
     """Bring the transaction's books up to what the server said, and let go."""
     if session.lease is None and reply.status in (LinkStatus.OPEN, LinkStatus.FAILED):
         session.keep(lease, node)
-    _sync_transaction(session, reply.status)
+    _sync_transaction(session, reply.status, committed=reply.error is None)
     if reply.position_problem is not None:
         events.position_missing(session, node, reply)
     if reply.position is not None:
@@ -133,7 +152,7 @@ def settle(session: Session, lease: Lease[Any], node: Node, reply: Reply) -> Non
         node.saw(reply.position)
 
 
-def _sync_transaction(session: Session, status: LinkStatus) -> None:
+def _sync_transaction(session: Session, status: LinkStatus, *, committed: bool) -> None:
     transaction = session.transaction
     if status in (LinkStatus.OPEN, LinkStatus.FAILED):
         if not transaction.active:
@@ -150,5 +169,5 @@ def _sync_transaction(session: Session, status: LinkStatus) -> None:
         else:
             # The statement itself ended the transaction (a script, a procedure), and
             # nobody asked for a position behind it.
-            session.end_transaction(committed=True)
+            session.end_transaction(committed=committed)
             session.books.lost_position()

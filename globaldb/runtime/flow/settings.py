@@ -107,11 +107,14 @@ def _record(session: Session, work: Work, action: Any, link: Link) -> None:
     book = session.settings
     if isinstance(action, Prepare | Deallocate):
         _record_prepared(session, action)
+        if isinstance(action, Deallocate) and action.name is None:
+            link.forget_statements()
     elif isinstance(action, ResetSetting):
         book.forget(action.name)
     elif isinstance(action, Discard):
         if action.what == "ALL":
             book.clear()
+            link.forget_statements()
     else:
         for name, sql in _made(work, action):
             book.record(name, sql)

@@ -185,7 +185,11 @@ def _price(session: Session) -> float:
 
 async def _run(session: Session, work: Work, node: Node, lease: Lease[Any]) -> Reply:
     session.applied_before = lease.connection.settings
-    refuse_foreign(session, work.statement, lease)
+    try:
+        refuse_foreign(session, work.statement, lease)
+    except BaseException:
+        session.hand_back(lease, node)
+        raise
     session.keep(lease, node)
     trip = company(session, lease.connection, work.statement, capture=False)
     return await send(session, lease, work.call, trip, work.deadline)
@@ -235,6 +239,7 @@ async def commit(session: Session) -> None:
     lease, node = session.lease, session.node
     if lease is None or node is None or lease.connection.hung_up():
         session.end_transaction(committed=False)
+        session.account()
         session.release()
         raise NodeLostError(
             "the transaction was lost with its connection, and rolled back by the "
@@ -247,6 +252,7 @@ async def commit(session: Session) -> None:
     try:
         reply = await session.shell.travel(lease.connection, b"COMMIT", trip, deadline)
     except BaseException:
+        lease.connection.spoiled = True
         session.books.lost_position()
         _finish(session, lease, committed=False)
         raise
@@ -331,7 +337,10 @@ async def rollback_to(session: Session, name: str, sql: str) -> None:
     if not must_send or lease is None or node is None:
         return
     reply = await session.shell.travel(
-        lease.connection, sql.encode(), Trip(), session.deadline()
+        lease.connection,
+        sql.encode(),
+        Trip(before=transaction.pending),
+        session.deadline(),
     )
     if reply.error is None:
         transaction.rolled_back_to()

@@ -116,7 +116,8 @@ def refuse_foreign(session: Session, statement: Statement, lease: Lease[Any]) ->
     if statement.command != "SELECT" or statement.reason != "sequence":
         return
     session.pin_writes = True
-    if lease.connection.last_session != session.id:
+    link = lease.connection
+    if link.last_session != session.id or session.wrote_on is not link:
         raise ProgrammingError(
             f"{statement.reason}: the connection that ran this session's previous "
             "statement has served another session since, so its answer would not be "
