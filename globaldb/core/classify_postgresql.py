@@ -7,6 +7,7 @@ reader breaks a promise.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,13 @@ _HINTS: Final = (
     "_backup",
     "replication_origin_session",
     "pg_temp",
+)
+# A SET as a statement of a PL/pgSQL body, or of a text that the body executes; the
+# SET of an UPDATE stands behind a table's name.
+_SETS_INSIDE: Final = re.compile(
+    r"(?:;|\$|'|\b(?:begin|then|else|loop))\s*"
+    r"set\s+(?!local\b|constraints\b|transaction\b)\w",
+    re.IGNORECASE,
 )
 _PLAIN_READS: Final = {
     word: Statement(Verdict.READ, reason, word.upper())
@@ -203,6 +211,9 @@ def _statement(text: str, tokens: Sequence[Token], known: Known | None) -> State
         found = CARRIERS[word](reader, body)
     elif word in UTILITIES:
         found = utility(word, tokens, body)
+        if word == "do" and found is not None and _SETS_INSIDE.search(text):
+            # What its body sets stays set for the session.
+            found = replace(found, verdict=Verdict.PIN)
     return found or Statement(
         Verdict.WRITE, "unknown_statement", word.upper(), alone=True
     )
