@@ -211,7 +211,7 @@ def _statement(text: str, tokens: Sequence[Token], known: Known | None) -> State
         found = CARRIERS[word](reader, body)
     elif word in UTILITIES:
         found = utility(word, tokens, body)
-        if word == "do" and found is not None and _SETS_INSIDE.search(text):
+        if word == "do" and _SETS_INSIDE.search(text):
             # What its body sets stays set for the session.
             found = replace(found, verdict=Verdict.PIN)
     return found or Statement(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
@@ -97,6 +98,15 @@ _OBJECTS = frozenset(("row_factory", "cursor_factory", "context"))
 
 _shared: dict[Config, Cluster] = {}
 _lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    # The thread that held the lock may not exist in this process.
+    global _lock  # noqa: PLW0603 - a lock cannot be taken over, only replaced
+    _lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def shared(config: Config) -> Cluster:
