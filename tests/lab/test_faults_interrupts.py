@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -249,8 +248,7 @@ def test_a_server_that_hangs_does_not_hang_a_statement_with_a_deadline(
         with pytest.raises(globaldb.OutcomeUnknownError):
             conn.execute("INSERT INTO t VALUES (1)")
     lab.thaw(FAR, WRITER)
-    # It may have been applied: the session asks the writer.
+    # It may have been applied, or will be: what was held back arrives now.
     seen = one(conn.execute("SELECT count(*) FROM t"))
     assert conn.last_route.reason == "position_unknown"
-    time.sleep(0.1)
-    assert seen == (counts(lab, "t").get(1, 0),)
+    assert seen <= (counts(lab, "t").get(1, 0),)
