@@ -76,10 +76,10 @@ def test_every_text_gets_a_verdict(sql):
 @given(salads, st.integers(200, 2000))
 def test_a_verdict_takes_time_in_proportion_to_the_text(salad, times):
     text = (salad * times)[:100_000]
-    started = time.perf_counter()
+    started = time.thread_time()
     classify(text)
     classify(f"SELECT {text}")
-    assert time.perf_counter() - started < 3.0
+    assert time.thread_time() - started < 3.0
 
 
 @given(salads)

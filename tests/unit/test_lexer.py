@@ -107,8 +107,8 @@ def test_one_statement_is_told_from_more(sql, expected):
 def test_time_is_linear_in_the_text_however_hostile(piece):
     """A quadratic step would take minutes on these, not milliseconds."""
     size = 60_000 // len(piece)
-    started = time.perf_counter()
+    started = time.thread_time()
     for sql in (piece * size, "select " + piece * size, "select 1 " + piece * size):
         tokenize(sql)
         single(sql)
-    assert time.perf_counter() - started < 2.0
+    assert time.thread_time() - started < 2.0
