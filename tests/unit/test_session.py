@@ -55,6 +55,15 @@ def test_a_sample_older_than_the_last_read_does_not_let_the_session_leave() -> N
     assert (books.read_node, books.floor) == ("ap-1", None)
 
 
+def test_a_read_elsewhere_does_not_forget_the_node_that_was_not_left() -> None:
+    books = SessionState()
+    books.read("ap-1", 1.0)
+    books.read("us-1", 2.0)
+    assert (books.read_node, books.read_ended_at) == ("ap-1", 1.0)
+    books.read("ap-1", 3.0)
+    assert books.read_ended_at == 3.0
+
+
 def test_leaving_a_node_requires_of_the_next_what_the_last_read_can_have_seen() -> None:
     books = SessionState()
     books.captured(Lsn(3, 1), 1.0)
