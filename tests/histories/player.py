@@ -165,11 +165,8 @@ class Player:
                 return self._append(form)
             case Put(form, key):
                 return self._put(form, key)
-            case Look(None):
-                return self.do(Kind.READ, "list", self._list)
-            case Look(int(key)):
-                text = f"register {key}"
-                return self.do(Kind.READ, text, lambda: self._register(key))
+            case Look(key, stream):
+                return self._look(key, stream=stream)
             case Setting(sql):
                 return self.do(Kind.OTHER, sql, lambda: _nothing(self.execute(sql)))
             case _:
@@ -179,12 +176,22 @@ class Player:
         write = Write(next(self._run.ids))
 
         def act() -> Write:
-            cursor = self.execute(APPENDS[form], number=write.id)
-            assert cursor.rowcount == 1, f"{cursor.rowcount} rows inserted"
-            assert form == "insert" or cursor.fetchall() == [(write.id,)]
+            self._insert(form, write.id)
             return write
 
         return self.do(Kind.WRITE, f"append {write.id} ({form})", act, data=write)
+
+    def _insert(self, form: str, number: int) -> None:
+        sql = APPENDS[form]
+        if form == "many":
+            self.connection.cursor().executemany(sql, [(self._run.number, number)])
+        elif form == "copy":
+            with self.connection.cursor().copy(sql) as copy:
+                copy.write_row((self._run.number, number))
+        else:
+            cursor = self.execute(sql, number=number)
+            assert cursor.rowcount == 1, f"{cursor.rowcount} rows inserted"
+            assert form == "insert" or cursor.fetchall() == [(number,)]
 
     def _put(self, form: str, key: int) -> bool:
         number = next(self._run.ids)
@@ -196,13 +203,22 @@ class Player:
         text = f"put {number} in register {key} ({form})"
         return self.do(Kind.WRITE, text, act, data=Write(number, key))
 
-    def _list(self) -> Read:
-        return Read(tuple(sorted(number for (number,) in self.execute(LIST))))
+    def _look(self, key: int | None, *, stream: bool) -> bool:
+        def rows() -> list[Any]:
+            sql = LIST if key is None else REGISTER
+            if stream:
+                values = {"run": self._run.number, "key": key}
+                return list(self.connection.cursor().stream(sql, values))
+            return list(self.execute(sql, key))
 
-    def _register(self, key: int) -> Read:
-        rows = self.execute(REGISTER, key).fetchall()
-        version, value = rows[0] if rows else (0, 0)
-        return Read((), key, version, value)
+        def act() -> Read:
+            if key is None:
+                return Read(tuple(sorted(number for (number,) in rows())))
+            [(version, value)] = rows() or [(0, 0)]
+            return Read((), key, version, value)
+
+        text = "list" if key is None else f"register {key}"
+        return self.do(Kind.READ, f"stream {text}" if stream else text, act)
 
     def _transact(self, step: Transact) -> Iterator[None]:
         """Run a transaction; when something fails in it, it is undone."""

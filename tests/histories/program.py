@@ -16,7 +16,8 @@ REGIONS: Final = (FAR, SOUTH, HOME)
 MODES: Final = ("session", "global", "eventual", "off")
 KEYS: Final = (1, 2)
 
-#: Appends an id to the list of this run, in several shapes.
+#: Appends an id to the list of this run, in several shapes; ``copy`` and ``many``
+#: are for the driver's own ways of sending rows.
 APPENDS: Final = {
     "insert": "INSERT INTO entries (run, id) VALUES (%(run)s, %(id)s)",
     "returning": "INSERT INTO entries (run, id) VALUES (%(run)s, %(id)s) RETURNING id",
@@ -24,6 +25,8 @@ APPENDS: Final = {
         "WITH made AS (INSERT INTO entries (run, id) VALUES (%(run)s, %(id)s) "
         "RETURNING id) SELECT id FROM made"
     ),
+    "many": "INSERT INTO entries (run, id) VALUES (%s, %s)",
+    "copy": "COPY entries (run, id) FROM STDIN",
 }
 #: Puts an id into a register, and adds one to its version.
 PUTS: Final = {
@@ -69,9 +72,10 @@ class Put:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Read the whole list, or the register *key*."""
+    """Read the whole list, or the register *key*; *stream* it, row by row."""
 
     key: int | None = None
+    stream: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,7 @@ class Nested:
 
 @dataclass(frozen=True, slots=True)
 class Transact:
-    """A transaction: *style* is ``block``, ``implicit`` or ``begin``."""
+    """A transaction: *style* names one of `histories.styles`."""
 
     steps: tuple[Leaf | Nested, ...]
     style: str = "block"
@@ -189,7 +193,11 @@ def _tuples(
 _regions = st.sampled_from(REGIONS)
 _readers = st.sampled_from((FAR, SOUTH))
 _lags = st.sampled_from((0.0, 0.3, 0.1))
-_looks = st.builds(Look, st.sampled_from((None, None, None, *KEYS)))
+_looks = st.builds(
+    Look,
+    st.sampled_from((None, None, None, *KEYS)),
+    st.sampled_from((False, False, False, True)),
+)
 _appends = st.builds(Append, st.sampled_from(tuple(APPENDS)))
 _puts = st.builds(Put, st.sampled_from(tuple(PUTS)), st.sampled_from(KEYS))
 _settings = st.builds(Setting, st.sampled_from(SETTINGS))
@@ -204,22 +212,25 @@ _inside = st.recursive(
 _transactions = st.builds(
     Transact,
     _tuples(_inside, 1, 4),
-    st.sampled_from(("block", "implicit", "begin")),
+    st.sampled_from(("block", "implicit", "begin", "script")),
     st.booleans(),
     st.sampled_from((False, False, True)),
 )
 _modes = st.builds(Mode, st.sampled_from(("session", *MODES)), st.booleans())
 #: What a session that moves between regions is most likely to get wrong.
-_glances = st.builds(Using, st.just((Look(),)), region=_regions)
+_glances = st.builds(
+    Using,
+    st.tuples(_looks),
+    region=_regions,
+    mode=st.sampled_from((None, None, "eventual", "global")),
+)
 _echoes = st.builds(Using, st.tuples(_appends, st.just(Look())), region=_regions)
-_wishes = st.one_of(
-    st.builds(Using, _tuples(_leaves, 1, 3), region=_regions),
-    st.builds(
-        Using,
-        _tuples(_leaves, 1, 3),
-        route=st.sampled_from(("auto", "reader", "writer")),
-    ),
-    st.builds(Using, _tuples(_leaves, 1, 3), mode=st.sampled_from(MODES)),
+_wishes = st.builds(
+    Using,
+    _tuples(_leaves, 1, 3),
+    region=st.none() | _regions,
+    route=st.sampled_from((None, "auto", "reader", "writer")),
+    mode=st.sampled_from((None, None, *MODES)),
 )
 _handovers = st.one_of(
     st.builds(Tell), st.builds(Hear, st.integers(0, 3)), st.builds(Reopen, _regions)
@@ -247,10 +258,25 @@ _scripts = st.one_of(_actors, _watchers, _actors)
 
 _pace = st.sampled_from((0.0, 0.02, 0.05, 0.1))
 _nodes = st.integers(0, 1)
+_cuts = st.builds(
+    Fault,
+    st.just("cut"),
+    _regions,
+    other=st.sampled_from((HOME, HOME, FAR, SOUTH)),
+    node=_nodes,
+    when=st.sampled_from(("reply", "request")),
+    after=_pace,
+)
 _faults = st.one_of(
+    _cuts,
     st.builds(Fault, st.just("lag"), _readers, _lags, after=_pace),
-    st.builds(Fault, st.just("pause"), _readers, node=_nodes, after=_pace),
-    st.builds(Fault, st.just("resume"), _readers, node=_nodes, after=_pace),
+    st.builds(
+        Fault,
+        st.sampled_from(("pause", "resume")),
+        _readers,
+        node=_nodes,
+        after=_pace,
+    ),
     st.builds(
         Fault,
         st.just("latency"),
@@ -267,15 +293,7 @@ _faults = st.one_of(
         _regions,
         after=_pace,
     ),
-    st.builds(
-        Fault,
-        st.just("cut"),
-        _regions,
-        other=_regions,
-        node=_nodes,
-        when=st.sampled_from(("reply", "request")),
-        after=_pace,
-    ),
+    _cuts,
 )
 
 #: Every program a test may draw.

@@ -14,6 +14,7 @@ from psycopg.conninfo import make_conninfo
 
 import globaldb
 from globaldb.lab import Lab, LabNode, LabSpec
+from globaldb.lab.waiting import wait_until
 from histories.history import Event, History, Kind
 from histories.player import Player, Run
 from histories.program import FAR, HOME, KEYS, REGIONS, SOUTH, Fault, Program
@@ -57,6 +58,8 @@ class Stage:
             url = lab.url(region)
             cluster = globaldb.Cluster(url, autocommit=True, probe_interval=0.3)
             self.clusters[region] = close.enter_context(cluster)
+        for cluster in self.clusters.values():
+            _warm(cluster)
 
     @classmethod
     @contextlib.contextmanager
@@ -182,6 +185,19 @@ def _words(fault: Fault) -> str:
             return f"{fault.what} {fault.region} node {fault.node}"
         case _:
             return f"{fault.what} {fault.region} {fault.other} {fault.seconds}"
+
+
+def _warm(cluster: Any) -> None:
+    """Have every node known, and a connection to each reader's region open."""
+    with cluster.connect() as connection:
+        wait_until(
+            lambda: all(node.reachable for node in cluster.topology.nodes.values()),
+            limit=_LIMIT,
+            what="a node does not answer",
+        )
+        for region in REGIONS:
+            with connection.using(region=region):
+                connection.execute("SELECT 1")
 
 
 def _direct(

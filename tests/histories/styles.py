@@ -82,6 +82,14 @@ class Statements:
         self._connection.execute(sql)
 
 
+class Scripts(Statements):
+    """The same statements, the last of them in a script with a read before it."""
+
+    def _run(self, sql: str) -> None:
+        last = sql in ("COMMIT", "ROLLBACK")
+        self._connection.execute(f"SELECT 1; {sql}" if last else sql)
+
+
 class Implicit(Statements):
     """Autocommit off: a transaction begins by itself with its first statement."""
 
@@ -107,7 +115,12 @@ class Implicit(Statements):
 
 
 def style_of(name: str, connection: Any, *, read_only: bool) -> Style:
-    """Return the style called ``block``, ``implicit`` or ``begin``."""
+    """Return the style called ``block``, ``implicit``, ``begin`` or ``script``."""
     styles: dict[str, Callable[..., Style]]
-    styles = {"block": Blocks, "implicit": Implicit, "begin": Statements}
+    styles = {
+        "block": Blocks,
+        "implicit": Implicit,
+        "begin": Statements,
+        "script": Scripts,
+    }
     return styles[name](connection, read_only=read_only)
