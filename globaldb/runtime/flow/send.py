@@ -46,15 +46,19 @@ async def send(
     link.last_session = session.id
     if not link.standby:
         session.wrote_on = link
-    if trip.guard and (trip.alone or trip.script):
-        ahead = await session.shell.travel(link, None, Trip(guard=True), deadline)
-        if ahead.error is not None:
-            return ahead
-        trip = replace(trip, guard=False)
-        reply = await _with_company(session, link, call, trip, deadline)
-        reply.replayed = ahead.replayed
-        return reply
-    return await _with_company(session, link, call, trip, deadline)
+    try:
+        if trip.guard and (trip.alone or trip.script):
+            ahead = await session.shell.travel(link, None, Trip(guard=True), deadline)
+            if ahead.error is not None:
+                return ahead
+            trip = replace(trip, guard=False)
+            reply = await _with_company(session, link, call, trip, deadline)
+            reply.replayed = ahead.replayed
+            return reply
+        return await _with_company(session, link, call, trip, deadline)
+    except BaseException:
+        _interrupted(session, link)
+        raise
 
 
 async def _with_company(
@@ -78,17 +82,24 @@ async def _with_company(
             return _never_left(ahead)
         _note_begun(session, ahead)
         trip = replace(trip, before=())
-    try:
-        reply = await session.shell.travel(link, call, trip, deadline)
-    except BaseException:
-        # An interruption: what was sent may have run, and so may its commit.
-        link.spoiled = True
-        session.books.lost_position()
-        _sync_transaction(session, link.link_status, committed=False)
-        raise
+    reply = await session.shell.travel(link, call, trip, deadline)
     if trip.before:
         _applied(session, link, reply, attempted)
     return reply
+
+
+def _interrupted(session: Session, link: Any) -> None:
+    """Take note of an interruption: what was sent may have run, its commit too."""
+    link.spoiled = True
+    session.books.lost_position()
+    status = link.link_status
+    _sync_transaction(session, status, committed=False)
+    if status is LinkStatus.LOST and session.lease is not None:
+        if session.transaction.active:
+            session.transaction_lost()
+        else:
+            # Still busy, perhaps: a pinned session shall be told what it has lost.
+            session.cluster.driver.close(link)
 
 
 def _never_left(ahead: Reply) -> Reply:
