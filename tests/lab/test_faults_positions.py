@@ -38,6 +38,7 @@ SPEC = LabSpec(
     settings={"wal_writer_delay": "10s"},
 )
 PAGE = 8192
+EMIT = "SELECT pg_logical_emit_message(true, 'x', repeat('x', %s))"
 
 
 @pytest.fixture(scope="module")
@@ -91,12 +92,34 @@ def reason(conn: Connection) -> str:
 def warm(found: globaldb.Cluster) -> Connection:
     """A connection whose reads are local, of a cluster that knows its writer."""
     conn = found.connect()
-    with conn.using(route="writer"):
+    # A commit, which has the server flush whatever it was to flush later.
+    conn.execute(EMIT, (1,))
+
+    def is_local() -> bool:
         conn.execute("SELECT count(*) FROM t")
-    for _ in range(3):
-        conn.execute("SELECT count(*) FROM t")
-    assert reason(conn) == "nearest_reader"
+        return reason(conn) == "nearest_reader"
+
+    until(is_local)
     return conn
+
+
+def local_again(lab: Lab, conn: Connection) -> None:
+    """The readers follow again, so the session's reads are local, and see its write."""
+    lab.lag(FAR, 0)
+    with admin(lab) as writer:
+        flush(writer)
+
+    def is_local() -> bool:
+        assert one(conn.execute("SELECT count(*) FROM t")) == (1,)
+        return reason(conn) == "nearest_reader"
+
+    until(is_local)
+
+
+def flush(writer: psycopg.Connection[Any]) -> None:
+    """Make the server flush what it has written, as any commit does."""
+    writer.execute("DROP TABLE IF EXISTS flush")
+    writer.execute("CREATE TABLE flush ()")
 
 
 @pytest.mark.parametrize("write", WRITES)
@@ -117,10 +140,7 @@ def test_a_write_whose_position_is_refused_is_reported_as_done(
             writer.execute(f"GRANT EXECUTE ON {function} TO PUBLIC")
         assert one(conn.execute("SELECT count(*) FROM t")) == (1,)
         assert reason(conn) == "position_unknown"
-        lab.lag(FAR, 0)
-        caught_up(lab)
-        assert one(conn.execute("SELECT count(*) FROM t")) == (1,)
-        assert reason(conn) == "nearest_reader"
+        local_again(lab, conn)
 
 
 def strike(lab: Lab, function: str) -> None:
@@ -148,10 +168,7 @@ def test_a_write_of_which_only_the_position_is_lost_is_reported_as_done(
         striker.join()
         assert one(conn.execute("SELECT count(*) FROM t")) == (1,)
         assert reason(conn) == "position_unknown"
-        lab.lag(FAR, 0)
-        caught_up(lab)
-        assert one(conn.execute("SELECT count(*) FROM t")) == (1,)
-        assert reason(conn) == "nearest_reader"
+        local_again(lab, conn)
     assert counts(lab, "t") == {1: 1}
 
 
@@ -252,8 +269,7 @@ def test_the_position_of_a_commit_that_was_not_flushed_covers_it(
                     # It is seen at once by its session, wherever that has to read.
                     with within(1.0):
                         assert one(conn.execute("SELECT count(*) FROM t")) == (key + 1,)
-                    writer.execute("DROP TABLE IF EXISTS flush")
-                    writer.execute("CREATE TABLE flush ()")
+                    flush(writer)
                     assert visible_with(reader, required) == key + 1
                     if early == key:
                         # The flush position was reached, and the row was not there.
@@ -274,6 +290,43 @@ def visible_with(reader: psycopg.Connection[Any], required: Lsn) -> int:
     return int(one(reader.execute("SELECT count(*) FROM t"))[0])
 
 
+def read_there(conn: Connection) -> int:
+    with conn.using(consistency="global"):
+        return int(one(conn.execute("SELECT count(*) FROM t"))[0])
+
+
+def read_in_a_block(conn: Connection) -> int:
+    with conn.transaction():
+        return int(one(conn.execute("SELECT count(*) FROM t"))[0])
+
+
+def write_nothing(conn: Connection) -> int:
+    return int(conn.execute("UPDATE t SET n = n WHERE n < 0 OR n >= 0").rowcount)
+
+
+def write_nothing_in_vain(conn: Connection) -> int:
+    found = conn.execute(
+        "WITH gone AS (DELETE FROM t WHERE n < 0) SELECT count(*) FROM t"
+    )
+    return int(one(found)[0])
+
+
+@pytest.mark.parametrize(
+    "look", [read_there, read_in_a_block, write_nothing, write_nothing_in_vain]
+)
+def test_what_was_seen_at_the_writer_is_seen_again_although_it_was_not_flushed(
+    lab: Lab, look: Callable[[Connection], int]
+) -> None:
+    with cluster(lab) as found, warm(found) as conn, admin(lab) as other:
+        other.execute("SET synchronous_commit = off")
+        for _ in range(3):
+            other.execute("INSERT INTO t VALUES (1)")
+        seen = look(conn)
+        assert seen == 3
+        with within(1.0):
+            assert one(conn.execute("SELECT count(*) FROM t")) == (seen,)
+
+
 def insert_position(writer: psycopg.Connection[Any]) -> int:
     [text] = one(writer.execute("SELECT pg_current_wal_insert_lsn()"))
     return Lsn.parse(text, 1).value
@@ -288,9 +341,6 @@ def steer(writer: psycopg.Connection[Any], overhead: int) -> int | None:
         writer.execute("SELECT pg_logical_emit_message(true, 'x', repeat('x', 4000))")
         return None
     return payload
-
-
-EMIT = "SELECT pg_logical_emit_message(true, 'x', repeat('x', %s))"
 
 
 @contextmanager

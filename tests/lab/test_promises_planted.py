@@ -33,7 +33,7 @@ from globaldb.core.classify_postgresql import classify
 from globaldb.core.session import SessionState
 from globaldb.core.statement import Statement, Verdict
 from globaldb.core.transaction import Transaction
-from globaldb.drivers.psycopg import position, wire
+from globaldb.drivers.psycopg import position
 from globaldb.lab import Lab, LabSpec
 from globaldb.runtime.flow import read, send, write
 
@@ -112,10 +112,6 @@ def a_commit_taken_for_flushed(patch: Patch) -> None:
     patch.setattr(position, "durable", lambda _results: True)
 
 
-def durability_asked_behind_the_commit(patch: Patch) -> None:
-    patch.setattr(wire._Statement, "commits", False)
-
-
 @pytest.mark.parametrize(
     ("plant", "writing", "lag"),
     [
@@ -124,7 +120,6 @@ def durability_asked_behind_the_commit(patch: Patch) -> None:
         (positions_forgotten, put, 1.0),
         (a_lost_position_ignored, put, 1.0),
         (a_commit_taken_for_flushed, lazily, 0.0),
-        (durability_asked_behind_the_commit, lazily, 0.0),
     ],
 )
 def test_a_session_that_misses_its_own_write_is_seen(

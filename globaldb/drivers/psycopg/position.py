@@ -16,8 +16,13 @@ REPLAYED = b"SELECT pg_last_wal_replay_lsn()"
 
 #: Inside the transaction, just before its commit: whether the commit will wait for
 #: its own flush. SET LOCAL, set_config() and functions may have changed it, and all
-#: of them have reverted by the time the position is read.
-DURABILITY = b"SHOW synchronous_commit"
+#: of them have reverted by the time the position is read. A transaction without an
+#: id has written nothing and flushes nothing, but may have seen what another did not
+#: wait for.
+DURABILITY = (
+    b"SELECT pg_catalog.current_setting('synchronous_commit'),"
+    b" pg_catalog.pg_current_xact_id_if_assigned()"
+)
 
 #: After the commit. The flush position covers a commit that waited for its flush;
 #: the insert position covers any, but may be ahead of what is sent to readers.
@@ -38,7 +43,8 @@ def replayed(answers: list[list[PGresult]]) -> int | None:
 
 def durable(results: list[PGresult]) -> bool:
     """Read the answer to `DURABILITY`: whether the commit waits for its flush."""
-    return _value(results[0], 0) != "off"
+    wrote = _value(results[0], 1) is not None
+    return wrote and _value(results[0], 0) != "off"
 
 
 def written(answers: list[list[PGresult]], *, durable: bool | None) -> Lsn:
