@@ -88,7 +88,8 @@ def keys(conn: Connection) -> list[int]:
 
 def an_older_position(patch: Patch) -> None:
     older = position.WRITER.replace(
-        b"pg_current_wal_flush_lsn(), pg_current_wal_insert_lsn(),",
+        b"pg_catalog.pg_current_wal_flush_lsn(),"
+        b" pg_catalog.pg_current_wal_insert_lsn(),",
         b"'0/1'::pg_lsn, '0/1'::pg_lsn,",
     )
     assert older != position.WRITER

@@ -1,4 +1,7 @@
-"""Questions about positions, and how to read PostgreSQL's answers."""
+"""Questions about positions, and how to read PostgreSQL's answers.
+
+They are asked under the application's search_path, so every name is qualified.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
 
 #: On a reader: how far it has replayed. NULL on a writer.
-REPLAYED = b"SELECT pg_last_wal_replay_lsn()"
+REPLAYED = b"SELECT pg_catalog.pg_last_wal_replay_lsn()"
 
 #: Inside the transaction, just before its commit: whether the commit will wait for
 #: its own flush. SET LOCAL, set_config() and functions may have changed it, and all
@@ -27,9 +30,11 @@ DURABILITY = (
 #: After the commit. The flush position covers a commit that waited for its flush;
 #: the insert position covers any, but may be ahead of what is sent to readers.
 WRITER = (
-    b"SELECT pg_current_wal_flush_lsn(), pg_current_wal_insert_lsn(),"
-    b" pg_walfile_name(pg_current_wal_flush_lsn()),"
-    b" current_setting('wal_segment_size'), current_setting('wal_block_size')"
+    b"SELECT pg_catalog.pg_current_wal_flush_lsn(),"
+    b" pg_catalog.pg_current_wal_insert_lsn(),"
+    b" pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()),"
+    b" pg_catalog.current_setting('wal_segment_size'),"
+    b" pg_catalog.current_setting('wal_block_size')"
 )
 
 _UNITS = {"kB": 1024, "MB": 1024**2, "GB": 1024**3}
