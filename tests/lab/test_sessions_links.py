@@ -273,8 +273,11 @@ def test_what_the_server_dropped_is_prepared_again(lab: Lab, forget: str) -> Non
                 if forget == "cleaning":
                     pin_and_close(found)
                 else:
-                    with a.using(route="writer"):
-                        a.execute(forget)
+                    # It travels behind a setting, and then alone.
+                    a.execute(f"SET my.x = '{start}'")
+                    for _ in range(2):
+                        with a.using(route="writer"):
+                            a.execute(forget)
                 for key in range(start, start + 5):
                     b.execute(INSERT, (key, "x"))
     assert rows(lab).keys() == set(range(15))
