@@ -83,10 +83,18 @@ class Statements:
 
 
 class Scripts(Statements):
-    """The same statements, the last of them in a script with a read before it."""
+    """The same statements, the last of them in a script with a read before it.
+
+    Such a script pins the session to the connection it ran on, so a transaction on
+    a reader ends by itself.
+    """
+
+    def __init__(self, connection: Any, *, read_only: bool) -> None:
+        super().__init__(connection, read_only=read_only)
+        self._plain = read_only
 
     def _run(self, sql: str) -> None:
-        last = sql in ("COMMIT", "ROLLBACK")
+        last = sql in ("COMMIT", "ROLLBACK") and not self._plain
         self._connection.execute(f"SELECT 1; {sql}" if last else sql)
 
 

@@ -48,14 +48,15 @@ async def hold(
         raise InternalError(
             "the transaction was lost with its connection: roll back, then try again"
         )
+    reason = "transaction" if session.transaction.active else "pinned"
     if session.lease is None:
         reason, chosen, borrowed = await _place(session, work)
         session.applied_before = borrowed.connection.settings
         session.keep(borrowed, chosen)
-        session.route = _route(work, chosen, reason)
     lease, held = session.lease, session.node
     assert lease is not None  # noqa: S101 - kept just above
     assert held is not None  # noqa: S101 - kept just above
+    session.route = _route(work, held, reason)
     link = lease.connection
     link.face = session.face
     link.last_session = session.id
@@ -133,9 +134,7 @@ async def _place(session: Session, work: Work) -> tuple[str, Node, Lease[Any]]:
         work.statement, session.intent, session.books, session.cluster.topology
     )
     if decision.target is Target.READER:
-        found = await tx.fresh_reader(session, decision, work.deadline)
-        if found is not None:
-            return (decision.reason, *found)
+        return await tx.fresh_reader(session, decision, work.deadline)
     node, lease = await borrow_writer(session, work.deadline)
     return decision.reason, node, lease
 

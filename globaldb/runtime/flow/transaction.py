@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
+from globaldb.core.lending import Outcome
 from globaldb.core.routing import (
     READS,
     Decision,
@@ -101,9 +102,7 @@ async def place(session: Session, work: Work | None) -> tuple[str, Node, Lease[A
     deadline = work.deadline if work is not None else session.deadline()
     decision = transaction_target(session, work)
     if decision.target is Target.READER:
-        found = await fresh_reader(session, decision, deadline)
-        if found is not None:
-            return (decision.reason, *found)
+        return await fresh_reader(session, decision, deadline)
     node, lease = await borrow_writer(session, deadline)
     return decision.reason, node, lease
 
@@ -146,13 +145,16 @@ def _reads_only(session: Session) -> bool:
 
 async def fresh_reader(
     session: Session, decision: Decision, deadline: float | None
-) -> tuple[Node, Lease[Any]] | None:
-    """Return a reader that is fresh enough before the transaction's snapshot, or None."""
+) -> tuple[str, Node, Lease[Any]]:
+    """Check out a reader that is fresh enough before a snapshot is taken there.
+
+    The writer takes its place when there is none; the reason comes with either.
+    """
     tried: list[str] = []
     while True:
         found = await find_reader(session, decision, tried)
         if isinstance(found, str):
-            return None
+            return (found, *await borrow_writer(session, deadline))
         node = found.node
         try:
             lease = await session.shell.borrow(node, deadline)
@@ -168,12 +170,12 @@ async def fresh_reader(
             except BaseException:
                 session.hand_back(lease, node)
                 raise
-        if fresh and not lease.connection.hung_up():
-            return node, lease
-        session.hand_back(lease, node)
-        if fresh:
-            continue
-        return None
+        if not fresh:
+            session.hand_back(lease, node)
+            return ("reader_behind", *await borrow_writer(session, deadline))
+        if not lease.connection.hung_up():
+            return decision.reason, node, lease
+        session.hand_back(lease, node, Outcome.DISCARD)
 
 
 def _price(session: Session) -> float:
