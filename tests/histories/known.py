@@ -61,6 +61,11 @@ KNOWN: Final = {
         _look(FAR),
         faults=(Fault("cut", HOME, other=HOME, node=1),),
     ),
+    "a pinned connection forwards no write when that is off": _after(
+        FAR,
+        Transact((Append("insert"),), style="script"),
+        Using((Append("insert"), Append("many")), mode="off"),
+    ),
     "a write of unknown outcome is looked for on the writer": Program(
         (Script(FAR, "session", (_LIST, _LIST, Append("insert"), _LIST)),),
         _cut(FAR, HOME),

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from globaldb.core.routing import READS, Fence, Route, Target, decide
+from globaldb.core.routing import READS, Fence, Route, Target, decide, refuse_write
 from globaldb.core.statement import (
     Begin,
     Commit,
@@ -76,6 +76,13 @@ def begin_if_needed(session: Session) -> None:
         tx.begin(session, TransactionMode())
 
 
+def refuse_unforwarded(session: Session, work: Work) -> None:
+    """Refuse a write on a connection to the writer that was kept for other reasons."""
+    writes = work.statement.verdict in (Verdict.WRITE, Verdict.PIN)
+    if session.consistency is None and writes and session.on_writer:
+        refuse_write(session.intent, session.cluster.topology)
+
+
 async def run(session: Session, work: Work) -> None:
     """Run *work* on the lease held, or choose a node for it."""
     if session.lease is not None:
@@ -114,6 +121,7 @@ async def _on_lease(session: Session, work: Work) -> None:
             "up, and what lived on it (temporary tables, locks) is gone. Nothing was "
             "sent; make it again, then try again"
         )
+    refuse_unforwarded(session, work)
     if transaction.state is TransactionState.BEGUN:
         session.applied_before = lease.connection.settings
     capture = session.on_writer and not inside

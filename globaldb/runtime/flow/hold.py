@@ -16,7 +16,7 @@ from globaldb.core.transaction import TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.errors import InternalError
 from globaldb.runtime.flow import transaction as tx
-from globaldb.runtime.flow.execute import begin_if_needed
+from globaldb.runtime.flow.execute import begin_if_needed, refuse_unforwarded
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.write import borrow_writer
@@ -53,6 +53,8 @@ async def hold(
         reason, chosen, borrowed = await _place(session, work)
         session.applied_before = borrowed.connection.settings
         session.keep(borrowed, chosen)
+    else:
+        refuse_unforwarded(session, work)
     lease, held = session.lease, session.node
     assert lease is not None  # noqa: S101 - kept just above
     assert held is not None  # noqa: S101 - kept just above
