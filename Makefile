@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check histories bench clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -13,6 +13,8 @@ help:
 	@echo "make demo   a three-region PostgreSQL on this machine, and a connection that uses it"
 	@echo "make test   every test, on real servers (under 20 minutes)"
 	@echo "make check  linters, types and the tests that need no server (under 90 seconds)"
+	@echo "make histories  random programs against the lab for half an hour, others each time"
+	@echo "                (GLOBALDB_EXAMPLES=5000 says how many)"
 	@echo "make bench  overhead and round trips against plain psycopg"
 
 $(STAMP): pyproject.toml
@@ -37,6 +39,10 @@ check: $(STAMP)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m pytest -q tests/unit tests/spec tests/property
+
+histories: $(STAMP)
+	@GLOBALDB_EXAMPLES=$${GLOBALDB_EXAMPLES:-5000} $(BIN)/python -m pytest -k random \
+	  -o timeout=0 tests/lab/test_histories.py
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/round_trips.py

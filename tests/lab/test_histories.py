@@ -21,9 +21,9 @@ from globaldb.runtime.flow import read
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(900)]
 
 #: How many programs `make test` runs, always the same ones.
-EXAMPLES = 150
+EXAMPLES = 130
 #: Within how many programs a planted violation has to show.
-BOUND = 150
+BOUND = 300
 #: How often a program is played again while a failing one is made smaller: what
 #: fails by a race does not fail each time.
 REPEATS = 3

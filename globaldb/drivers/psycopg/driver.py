@@ -58,7 +58,7 @@ class PsycopgDriver:
 
     def clean(self, link: Physical) -> None:
         """Make a used connection as new."""
-        with link.until(monotonic() + _CLEANING):
+        with link.until(monotonic() + _CLEANING, expendable=True):
             link.execute("DISCARD ALL", prepare=False)
         link.forget_statements()
         link.settings = ()
@@ -70,7 +70,7 @@ class PsycopgDriver:
 
     def sample(self, link: Physical, deadline: float) -> Sample:
         """Ask the node for role, position and identity: one short query."""
-        with link.until(deadline):
+        with link.until(deadline, expendable=True):
             # The last borrower's settings must not have a say in the answer.
             undo = replay(link.settings, ())
             if undo:

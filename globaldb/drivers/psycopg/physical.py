@@ -73,6 +73,8 @@ class Physical(psycopg.Connection[Any]):
         self.deadline: float | None = None
         #: Interrupted in the middle: nobody knows what is applied.
         self.spoiled = False
+        #: Nobody's work is on it: when it is late, it is hung up on.
+        self.expendable = False
         #: The node was found not to answer: nobody shall wait for it.
         self.given_up = False
         self._prepared = self._statements = _Prepared()
@@ -134,13 +136,20 @@ class Physical(psycopg.Connection[Any]):
         return False
 
     @contextmanager
-    def until(self, deadline: float | None) -> Iterator[None]:
-        """Bound every wait inside the block by *deadline* (monotonic seconds)."""
-        before, self.deadline = self.deadline, deadline
+    def until(
+        self, deadline: float | None, *, expendable: bool = False
+    ) -> Iterator[None]:
+        """Bound every wait inside the block by *deadline* (monotonic seconds).
+
+        What is overdue is cancelled and waited for; of an *expendable* connection,
+        which no application waits for, it is hung up on.
+        """
+        before = self.deadline, self.expendable
+        self.deadline, self.expendable = deadline, expendable
         try:
             yield
         finally:
-            self.deadline = before
+            self.deadline, self.expendable = before
 
     def give_up(self) -> None:
         """Let whoever waits on this connection stop waiting. From any thread."""
@@ -167,16 +176,17 @@ class Physical(psycopg.Connection[Any]):
                     self, gen, interval, _PATIENCE if unbounded else self._slice(asked)
                 )
             except _WaitTimeout:
-                now = monotonic()
-                if asked is not None and now >= asked:
+                if asked is not None and monotonic() >= asked:
                     raise
-                if self.given_up:
-                    self.pgconn.finish()
-                    raise psycopg.OperationalError(
-                        "the node does not answer any more"
-                    ) from None
+                self._refuse_to_wait()
                 if self.overdue:
                     return self.drain(gen)
+
+    def _refuse_to_wait(self) -> None:
+        """Hang up on a node that will not answer, or whose answer nobody needs."""
+        if self.given_up or (self.overdue and self.expendable):
+            self.pgconn.finish()
+            raise psycopg.OperationalError("the node does not answer any more")
 
     @property
     def overdue(self) -> bool:
