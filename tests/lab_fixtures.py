@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from globaldb.lab import Lab, LabSpec
+from globaldb.runtime.cluster import _clusters
 
 FreshLab = Callable[[LabSpec], Lab]
 
@@ -39,3 +40,11 @@ def _fresh_labs() -> Iterator[FreshLab]:
 #: Starts labs that one test, or the tests of one module, may break as they like.
 fresh_lab = pytest.fixture(_fresh_labs)
 module_lab = pytest.fixture(scope="module")(_fresh_labs)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_cluster_left_behind() -> Iterator[None]:
+    """Close the clusters a module leaves open: their probes are trips others count."""
+    yield
+    for cluster in list(_clusters):
+        cluster.close()
