@@ -42,7 +42,7 @@ check: $(STAMP)
 
 histories: $(STAMP)
 	@GLOBALDB_EXAMPLES=$${GLOBALDB_EXAMPLES:-5000} $(BIN)/python -m pytest -k random \
-	  -o timeout=0 tests/lab/test_histories.py
+	  tests/lab/test_histories.py
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/round_trips.py
