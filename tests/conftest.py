@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+# A run in the background may have been started with Ctrl-C ignored, which its children
+# would inherit: tests that press it need it to arrive.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples in every run, and no deadline an example can miss on a busy
 # machine. HYPOTHESIS_PROFILE=search looks for new ones.
