@@ -48,9 +48,9 @@ def near_lab(lab: Lab) -> Lab:
     return lab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster(shared_lab: Lab) -> Iterator[globaldb.Cluster]:
-    """The lab as seen from a reader's region, for the whole run."""
+    """The lab as seen from a reader's region, for one module."""
     with globaldb.Cluster(
         shared_lab.url(HERE), latency_factor=1, latency_window=0.001
     ) as cluster:
