@@ -16,7 +16,9 @@ FreshLab = Callable[[LabSpec], Lab]
 @pytest.fixture(scope="session")
 def shared_lab() -> Iterator[Lab]:
     """The lab of the whole run, as the last test left it; use `lab` instead."""
-    with Lab.start(LabSpec()) as lab:
+    # What a server writes for itself is flushed, and so sent to its readers, at once:
+    # else a session that read at the writer may have to wait 200 ms for its reader.
+    with Lab.start(LabSpec(settings={"wal_writer_delay": "10ms"})) as lab:
         yield lab
 
 

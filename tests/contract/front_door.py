@@ -23,17 +23,21 @@ class FrontDoor:
         self.target = target
         self.context = context
         self.tls_connections = 0
+        self._closing = False
         self._sockets = []
+        self._serving = []
         listener.listen()
         self._thread = threading.Thread(target=self._accept, daemon=True)
         self._thread.start()
 
     def close(self):
+        self._closing = True
         for each in (self.listener, *self._sockets):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
-            each.close()
-        self._thread.join(timeout=5)
+        self.listener.close()
+        for thread in (self._thread, *self._serving):
+            thread.join(timeout=5)
 
     def __enter__(self):
         return self
@@ -47,15 +51,20 @@ class FrontDoor:
                 client, _ = self.listener.accept()
             except OSError:
                 return
-            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+            thread = threading.Thread(target=self._serve, args=(client,), daemon=True)
+            self._serving.append(thread)
+            thread.start()
 
     def _serve(self, client):
-        with contextlib.suppress(OSError):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            client = stack.enter_context(client)
             self._sockets.append(client)
             if self.context is not None:
-                client = self._answer_tls(client)
-            server = socket.create_connection(self.target)
+                client = stack.enter_context(self._answer_tls(client))
+            server = stack.enter_context(socket.create_connection(self.target))
             self._sockets += [client, server]
+            if self._closing:
+                return
             back = threading.Thread(target=_pump, args=(server, client), daemon=True)
             back.start()
             _pump(client, server)
