@@ -126,14 +126,16 @@ def end_processes_in(folder: Path) -> None:
     """Kill the servers that still work in *folder*; they work in its data folders."""
     prefix = f"{folder.resolve()}{os.sep}"
 
-    def remaining() -> list[int]:
-        return [pid for pid, place in _working_folders() if place.startswith(prefix)]
+    def none_left() -> bool:
+        left = [pid for pid, place in _working_folders() if place.startswith(prefix)]
+        # At every look: a server may have forked another between look and kill.
+        for pid in left:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        return not left
 
-    for pid in remaining():
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
     wait_until(
-        lambda: not remaining(),
+        none_left,
         limit=10,
         what=f"processes of the dead lab in {folder} do not end",
     )
