@@ -86,7 +86,7 @@ def _engine(config: Config) -> tuple[Any, Any, Callable[[str | bytes], Statement
         raise NotSupportedError(
             f"{config.engine} is not supported in this version; PostgreSQL is"
         )
-    from globaldb.core.classify_postgresql import classify
+    from globaldb.core.postgresql.classify import classify
     from globaldb.dbapi.postgresql.surface import PostgresqlSurface
     from globaldb.drivers.psycopg.driver import PsycopgDriver
 

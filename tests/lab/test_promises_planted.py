@@ -29,7 +29,7 @@ from promises import (
 )
 
 import globaldb
-from globaldb.core.classify_postgresql import classify
+from globaldb.core.postgresql.classify import classify
 from globaldb.core.session import SessionState
 from globaldb.core.statement import Statement, Verdict
 from globaldb.core.transaction import Transaction

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from hypothesis import example, given, strategies as st
 
-from globaldb.core.classify_postgresql import classify
-from globaldb.core.lexer import single, tokenize
-from globaldb.core.skim_postgresql import plain_read
+from globaldb.core.lexer.postgresql import single, tokenize
+from globaldb.core.postgresql.classify import classify
+from globaldb.core.postgresql.skim import plain_read
 from globaldb.core.statement import Verdict
 
 SPEC = Path(__file__).parent.parent / "spec"

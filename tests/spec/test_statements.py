@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from globaldb.core.classify_postgresql import classify
-from globaldb.core.skim_postgresql import plain_read
+from globaldb.core.postgresql.classify import classify
+from globaldb.core.postgresql.skim import plain_read
 from globaldb.core.statement import Verdict
 
 HERE = Path(__file__).parent

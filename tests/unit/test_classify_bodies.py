@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from globaldb.core.classify_postgresql import classify
+from globaldb.core.postgresql.classify import classify
 from globaldb.core.statement import Verdict
 
 SETS = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from globaldb.core.classify_postgresql import LONGEST, classify
+from globaldb.core.postgresql.classify import LONGEST, classify
 from globaldb.core.statement import Verdict
 
 R, W, P = Verdict.READ, Verdict.WRITE, Verdict.PIN

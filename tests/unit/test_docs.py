@@ -14,7 +14,7 @@ import pytest
 
 import globaldb
 from globaldb import errors
-from globaldb.core.classify_postgresql import classify
+from globaldb.core.postgresql.classify import classify
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

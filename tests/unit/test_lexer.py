@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from globaldb.core.lexer import fold, literal, single, tokenize
+from globaldb.core.lexer.postgresql import fold, literal, single, tokenize
 
 
 def texts(sql):

@@ -6,9 +6,9 @@ from types import MappingProxyType
 
 import pytest
 
-from globaldb.core.classify_postgresql import classify
 from globaldb.core.consistency import Consistency
 from globaldb.core.position import Lsn
+from globaldb.core.postgresql.classify import classify
 from globaldb.core.routing import (
     Decision,
     Intent,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from globaldb.core.functions_postgresql import HARMLESS, RUN_QUERIES, SPECIAL
-from globaldb.core.lexer import Token, literal
-from globaldb.core.statement import Verdict
-from globaldb.core.words_postgresql import (
+from globaldb.core.findings import SEVERITY, Finding
+from globaldb.core.lexer.postgresql import literal
+from globaldb.core.postgresql.functions import HARMLESS, RUN_QUERIES, SPECIAL
+from globaldb.core.postgresql.words import (
     CONNECTION_VIEWS,
     NEVER_FUNCTIONS,
     NODE_SETTINGS,
@@ -15,32 +15,18 @@ from globaldb.core.words_postgresql import (
     OTHER_KEYWORDS,
     names,
 )
+from globaldb.core.statement import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from globaldb.core.lexer import Token
 
 #: What a catalog says about a function of the application, by its written name.
 Known: TypeAlias = "Callable[[str], Verdict | None]"
 #: What a text given to a query-running function would do.
 Inner: TypeAlias = "Callable[[str], Finding]"
 
-
-class Finding(NamedTuple):
-    """A verdict and the reason for it."""
-
-    verdict: Verdict
-    reason: str
-
-
-SEVERITY: Final = {
-    Verdict.READ: 0,
-    Verdict.NODE_LOCAL: 1,
-    Verdict.SAME_CONNECTION: 2,
-    Verdict.WRITE: 3,
-    Verdict.TRANSACTION: 4,
-    Verdict.SESSION: 5,
-    Verdict.PIN: 6,
-}
 
 _READ: Final = Finding(Verdict.READ, "select")
 _UNKNOWN: Final = Finding(Verdict.WRITE, "unknown_function")

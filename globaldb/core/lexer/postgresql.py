@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import re
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final
+
+from globaldb.core.lexer import Token
 
 # Every character beyond ASCII, a no-break space too, is part of a name to the server.
 _START: Final = r"A-Za-z_\x80-\U0010ffff"
@@ -63,19 +65,6 @@ _REST: Final = re.compile(
     rf"(?:[ \t\n\r\f\v;]++|--[^\n\r]*+|{_FLAT_COMMENT})*+", re.DOTALL
 )
 _NESTING: Final = re.compile(r"/\*|\*/")
-
-
-class Token(NamedTuple):
-    """One token. *kind* is name, quoted, string, number, param, op or bad.
-
-    A name is folded to lower case, a quoted identifier is without its quotes, the rest
-    is as written. ``bad`` ends the text: something was not terminated.
-    """
-
-    kind: str
-    text: str
-    start: int
-    end: int
 
 
 _JUMPS: Final = frozenset(("end", "nested", "dollar", "bad"))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from globaldb.core.lexer import Token, literal
-from globaldb.core.queries_postgresql import Finding
+from globaldb.core.findings import Finding
+from globaldb.core.lexer.postgresql import literal
+from globaldb.core.postgresql.transactions import prepare_transaction
 from globaldb.core.statement import (
     Copy,
     Deallocate,
@@ -22,12 +23,12 @@ from globaldb.core.statement import (
     Unlisten,
     Verdict,
 )
-from globaldb.core.transactions_postgresql import prepare_transaction
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from globaldb.core.token_reader import TokenReader
+    from globaldb.core.lexer import Token
+    from globaldb.core.lexer.reader import TokenReader
 
 #: Judges the query or the data change that a command carries.
 Body: TypeAlias = "Callable[[Sequence[Token]], Finding]"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.lexer import literal
+from globaldb.core.lexer.postgresql import literal
 from globaldb.core.statement import (
     Action,
     Begin,
@@ -26,7 +26,7 @@ from globaldb.core.statement import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from globaldb.core.token_reader import TokenReader
+    from globaldb.core.lexer.reader import TokenReader
 
 _ISOLATION: Final = (
     ("read", "uncommitted"),

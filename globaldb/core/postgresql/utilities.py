@@ -9,8 +9,8 @@ from globaldb.core.statement import Statement, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from globaldb.core.findings import Finding
     from globaldb.core.lexer import Token
-    from globaldb.core.queries_postgresql import Finding
 
 _REASONS: Final = {
     "definition": "create alter drop comment grant revoke security import refresh "

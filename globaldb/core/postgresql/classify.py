@@ -11,24 +11,27 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.commands_postgresql import CARRIERS
-from globaldb.core.lexer import Token, single, tokenize
-from globaldb.core.queries_postgresql import SEVERITY, Finding, Known, Query
-from globaldb.core.settings_postgresql import reset, set_config, set_statement, show
-from globaldb.core.skim_postgresql import plain_read
-from globaldb.core.statement import Statement, Verdict
-from globaldb.core.token_reader import TokenReader
-from globaldb.core.transactions_postgresql import (
+from globaldb.core.findings import SEVERITY, Finding
+from globaldb.core.lexer.postgresql import single, tokenize
+from globaldb.core.lexer.reader import TokenReader
+from globaldb.core.postgresql.commands import CARRIERS
+from globaldb.core.postgresql.queries import Known, Query
+from globaldb.core.postgresql.settings import reset, set_config, set_statement, show
+from globaldb.core.postgresql.skim import plain_read
+from globaldb.core.postgresql.transactions import (
     begin,
     commit,
     release,
     rollback,
     savepoint,
 )
-from globaldb.core.utilities_postgresql import UTILITIES, utility
+from globaldb.core.postgresql.utilities import UTILITIES, utility
+from globaldb.core.statement import Statement, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from globaldb.core.lexer import Token
 
 #: Longer texts that are no plain read are not taken apart: they are writes.
 LONGEST: Final = 1 << 20

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from globaldb.core.functions_postgresql import HARMLESS, RUN_QUERIES, SPECIAL
-from globaldb.core.words_postgresql import NEVER_FUNCTIONS
+from globaldb.core.postgresql.functions import HARMLESS, RUN_QUERIES, SPECIAL
+from globaldb.core.postgresql.words import NEVER_FUNCTIONS
 
 # Comments, backslashes (strings may end elsewhere), scripts, dollar quotes.
 _NEEDS_TOKENS: Final = ("\\", ";", "\0", "--", "/*")

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.lexer import Token, literal
+from globaldb.core.lexer.postgresql import literal
+from globaldb.core.postgresql.transactions import (
+    control,
+    set_characteristics,
+    set_transaction,
+)
+from globaldb.core.postgresql.words import NODE_SETTINGS
 from globaldb.core.statement import (
     GlobaldbShow,
     ResetSetting,
@@ -17,17 +23,12 @@ from globaldb.core.statement import (
     Statement,
     Verdict,
 )
-from globaldb.core.transactions_postgresql import (
-    control,
-    set_characteristics,
-    set_transaction,
-)
-from globaldb.core.words_postgresql import NODE_SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from globaldb.core.token_reader import TokenReader
+    from globaldb.core.lexer import Token
+    from globaldb.core.lexer.reader import TokenReader
 
 #: The names under which Aurora knows the consistency mode of a connection.
 CONSISTENCY: Final = frozenset(
