@@ -115,6 +115,9 @@ def test_what_is_left_of_a_lab_is_swept_with_its_servers(home: Path) -> None:
     program.write_bytes(Path("/bin/sleep").read_bytes())
     program.chmod(0o700)
     with subprocess.Popen([program, "60"], cwd=data) as server:
+        # Between fork and exec it still bears the name of this process.
+        named = Path(f"/proc/{server.pid}/comm")
+        wait_until(lambda: named.read_text().strip() == "postgres")
         assert sweep(home) == ["dead"]
         assert server.wait(5) == -signal.SIGKILL
     assert not folder.exists()
