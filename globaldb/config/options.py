@@ -270,6 +270,24 @@ OPTIONS: Final[tuple[Option, ...]] = (
         may_be_none=True,
     ),
     Option(
+        "read_functions",
+        Kind.NAMES,
+        "Functions of the database that change nothing, whatever its catalog says",
+        default=(),
+    ),
+    Option(
+        "write_functions",
+        Kind.NAMES,
+        "Functions that need the writer, whatever the catalog says",
+        default=(),
+    ),
+    Option(
+        "hints",
+        Kind.SWITCH,
+        "Whether a leading comment such as /* globaldb: route=writer */ is obeyed",
+        default=False,
+    ),
+    Option(
         "query_cache_size",
         Kind.COUNT,
         "Classified statements remembered per process",

@@ -63,6 +63,9 @@ class Config:
     pool_max_lifetime: float
     pool_max_idle: float
     prepare_threshold: int | None
+    read_functions: tuple[str, ...]
+    write_functions: tuple[str, ...]
+    hints: bool
     query_cache_size: int
     log_sql: bool
     #: What the driver gets as it is. Per node: ``{**driver_options, **tls_for(node)}``.

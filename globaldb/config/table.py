@@ -52,7 +52,7 @@ def row(option: Option) -> str:
 def default_of(option: Option) -> str:
     """Return the default as one would write it."""
     value = option.default
-    if value is None:
+    if value is None or value == ():
         return "none" if option.may_be_none else ""
     if isinstance(value, Consistency):
         return value.value

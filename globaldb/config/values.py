@@ -41,6 +41,7 @@ class Kind(Enum):
     CONSISTENCY = "consistency"
     ENGINE = "engine"
     NODES = "node, repeatable"
+    NAMES = "names with commas between"
 
 
 def read(kind: Kind, name: str, raw: object) -> object:
@@ -145,6 +146,14 @@ def read_nodes(name: str, raw: object) -> tuple[str, ...]:
     return tuple(raw)
 
 
+def read_names(name: str, raw: object) -> tuple[str, ...]:
+    """Return the names in *raw*: a list, or one text with commas between them."""
+    parts = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(parts, Sequence) or not all(isinstance(n, str) for n in parts):
+        raise ConfigurationError(f"{name} must be a text or a list of texts")
+    return tuple(part.strip() for part in parts if part.strip())
+
+
 READERS: Final[Mapping[Kind, Callable[[str, object], object]]] = {
     Kind.TEXT: read_text,
     Kind.SECRET: read_secret,
@@ -155,4 +164,5 @@ READERS: Final[Mapping[Kind, Callable[[str, object], object]]] = {
     Kind.CONSISTENCY: read_consistency,
     Kind.ENGINE: read_engine,
     Kind.NODES: read_nodes,
+    Kind.NAMES: read_names,
 }
