@@ -6,13 +6,47 @@ catalog knows; whatever it does not list stays unknown, and unknown means writer
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+import re
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from globaldb.core.findings import SEVERITY, Finding
+from globaldb.core.statement import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from globaldb.core.findings import Finding
+_READ: Final = Finding(Verdict.READ, "known_function")
+_LISTED: Final = Finding(Verdict.WRITE, "listed_function")
+_PART: Final = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+
+class Kind(Enum):
+    """What an object is to a statement that names it."""
+
+    FUNCTION = "function"
+    RELATION = "relation"
+    #: An operator, known by its sign.
+    OPERATOR = "operator"
+    #: A type that a value is cast to, or a function of one row that reads like one of
+    #: its columns: it acts without a parenthesis behind it.
+    NAME = "name"
+    #: A table whose change keeps something on the connection.
+    CHANGE = "change"
+
+
+class Entry(NamedTuple):
+    """One object: what it does by itself, and which functions it runs.
+
+    *calls* holds their names as ``"schema.name"``; what they do, it does.
+    """
+
+    kind: Kind
+    schema: str
+    name: str
+    own: Finding = _READ
+    calls: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +64,97 @@ class Catalog:
     relations: Mapping[str, Finding] = field(default_factory=dict)
     #: The operators that are more than a read to use, by their sign.
     operators: Mapping[str, Finding] = field(default_factory=dict)
+    #: The types and row functions that act where they are merely named.
+    names: Mapping[str, Finding] = field(default_factory=dict)
+    #: The tables whose change keeps something on the connection that made it.
+    changes: Mapping[str, Finding] = field(default_factory=dict)
+    #: What the user says of functions, above all else, the server's own included.
+    listed: Mapping[str, Finding] = field(default_factory=dict)
+    #: What it was made of.
+    entries: tuple[Entry, ...] = field(default=(), repr=False)
+    #: The functions known to do no more than read, by any of their names.
+    readable: frozenset[str] = field(init=False, repr=False)
+    #: The bare names, beyond those of unknown functions, that call for a closer look.
+    watched: frozenset[str] = field(init=False, repr=False)
+    #: The same in double quotes.
+    watched_quoted: frozenset[str] = field(init=False, repr=False)
+    #: What keeps something on its connection, even inside a write; in lower case.
+    keeping: frozenset[str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        functions = {**self.functions, **self.listed}
+        grave = {
+            name
+            for name, found in functions.items()
+            if found.verdict is not Verdict.READ
+        }
+        watched = {*self.relations, *self.names, *grave}
+        bare = frozenset(name.rpartition(".")[2] for name in watched)
+        every = (functions, self.relations, self.names, self.changes)
+        derived = {
+            "readable": frozenset(functions.keys() - grave),
+            "watched": bare,
+            "watched_quoted": frozenset(f'"{name}"' for name in bare),
+            "keeping": frozenset(
+                name.rpartition(".")[2].lower()
+                for mapping in every
+                for name, found in mapping.items()
+                if found.verdict is Verdict.PIN
+            ),
+        }
+        for name, value in derived.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Catalog:
+        """Return the catalog of a database that has these objects."""
+        kept = tuple(entries)
+        return cls(entries=kept, **_findings(kept, {}))
+
+    def with_options(
+        self,
+        read_functions: Collection[str] = (),
+        write_functions: Collection[str] = (),
+    ) -> Catalog:
+        """Return this catalog as the user corrects it, for ``f`` or ``schema.f``.
+
+        Names fold to lower case unless in double quotes. What is in both lists writes;
+        a name with its schema wins over one without.
+        """
+        if not (read_functions or write_functions):
+            return self
+        listed = {folded(name): _READ for name in read_functions}
+        listed.update((folded(name), _LISTED) for name in write_functions)
+        if not self.entries:
+            return replace(self, listed=listed)
+        return Catalog(
+            entries=self.entries, listed=listed, **_findings(self.entries, listed)
+        )
+
+    def listing(self, schema: str, name: str) -> Finding | None:
+        """Return what the user says of the function, if anything.
+
+        A name called without its schema may be any of that name.
+        """
+        if schema:
+            found = self.listed.get(f"{schema}.{name}")
+            return self.listed.get(name) if found is None else found
+        if any(
+            found is _LISTED and key.rpartition(".")[2] == name
+            for key, found in self.listed.items()
+        ):
+            return _LISTED
+        return self.listed.get(name)
 
     def function(self, schema: str, name: str) -> Finding | None:
         """Return what calling the function does; ``None`` when it is not known.
 
         *schema* is empty where none was written.
         """
+        if self.listed:
+            found = self.listing(schema, name)
+            if found is not None:
+                return found
         return self.functions.get(f"{schema}.{name}" if schema else name)
 
     def relation(self, schema: str, name: str) -> Finding | None:
@@ -49,3 +168,85 @@ class Catalog:
 
 #: Nothing is known.
 EMPTY: Final = Catalog()
+
+
+def graver(one: Finding, other: Finding) -> Finding:
+    """Return the finding that weighs more, the first of two equal ones."""
+    return other if SEVERITY[other.verdict] > SEVERITY[one.verdict] else one
+
+
+def folded(name: str) -> str:
+    """Return *name*, as a user writes it, as the catalog has it."""
+    return ".".join(
+        quoted.replace('""', '"') if quoted else plain.strip().lower()
+        for quoted, plain in _PART.findall(name)
+    )
+
+
+def _findings(
+    entries: tuple[Entry, ...], listed: Mapping[str, Finding]
+) -> dict[str, dict[str, Finding]]:
+    """Return the findings of each kind of object by name."""
+    functions = _functions(entries, listed)
+    found: dict[Kind, dict[str, Finding]] = {kind: {} for kind in Kind}
+    for entry in entries:
+        if entry.kind is Kind.FUNCTION:
+            continue
+        finding = _with_calls(entry, functions)
+        if finding.verdict is not Verdict.READ:
+            _put(found[entry.kind], entry, finding)
+    for entry in entries:
+        if entry.kind is Kind.FUNCTION:
+            finding = functions[f"{entry.schema}.{entry.name}"]
+            _put(found[Kind.FUNCTION], entry, finding)
+    return {
+        "functions": found[Kind.FUNCTION],
+        "relations": found[Kind.RELATION],
+        "operators": found[Kind.OPERATOR],
+        "names": found[Kind.NAME],
+        "changes": found[Kind.CHANGE],
+    }
+
+
+def _functions(
+    entries: tuple[Entry, ...], listed: Mapping[str, Finding]
+) -> dict[str, Finding]:
+    """Return what each function does, with all that it calls, by its full name."""
+    functions: dict[str, Finding] = {}
+    callers = []
+    for entry in entries:
+        if entry.kind is Kind.FUNCTION:
+            name = f"{entry.schema}.{entry.name}"
+            functions[name] = graver(functions.get(name, _READ), entry.own)
+            if entry.calls:
+                callers.append((name, entry))
+    said = {name: _said(name, listed) for name in functions} if listed else {}
+    functions.update((name, found) for name, found in said.items() if found)
+    changed = True
+    while changed:
+        changed = False
+        for name, entry in callers:
+            if said.get(name) is None:
+                finding = graver(functions[name], _with_calls(entry, functions))
+                changed = changed or finding != functions[name]
+                functions[name] = finding
+    return functions
+
+
+def _said(name: str, listed: Mapping[str, Finding]) -> Finding | None:
+    return listed.get(name) or listed.get(name.partition(".")[2])
+
+
+def _with_calls(entry: Entry, functions: Mapping[str, Finding]) -> Finding:
+    finding = entry.own
+    for name in entry.calls:
+        finding = graver(finding, functions.get(name, _READ))
+    return finding
+
+
+def _put(found: dict[str, Finding], entry: Entry, finding: Finding) -> None:
+    keys = [entry.name]
+    if entry.kind is not Kind.OPERATOR and entry.schema:
+        keys.append(f"{entry.schema}.{entry.name}")
+    for key in keys:
+        found[key] = graver(found.get(key, finding), finding)

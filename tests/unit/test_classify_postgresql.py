@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from globaldb.core.catalog import Catalog
+from globaldb.core.findings import Finding
 from globaldb.core.postgresql.classify import LONGEST, classify
 from globaldb.core.statement import Verdict
 
@@ -256,14 +258,16 @@ def test_bytes_are_read_as_text_in_any_encoding():
 
 
 def test_a_catalog_may_know_the_functions_of_the_application():
-    verdicts = {"t.ro": R, "t.lock": P}
-    assert classify("SELECT t.ro(1)", known=verdicts.get).verdict is R
-    assert classify("SELECT t.lock(1)", known=verdicts.get).verdict is P
-    assert classify("SELECT t.other(1)", known=verdicts.get).verdict is W
+    findings = {"t.ro": Finding(R, "known_function"), "t.lock": Finding(P, "kept")}
+    catalog = Catalog(functions=findings)
+    assert classify("SELECT t.ro(1)", catalog).verdict is R
+    assert classify("SELECT t.lock(1)", catalog).verdict is P
+    assert classify("SELECT t.other(1)", catalog).verdict is W
 
 
 def test_a_catalog_is_not_asked_about_the_servers_own_functions():
-    assert classify("SELECT nextval('s')", known=lambda _: R).verdict is W
+    catalog = Catalog(functions={"nextval": Finding(R, "known_function")})
+    assert classify("SELECT nextval('s')", catalog).verdict is W
 
 
 def test_a_long_insert_is_one_write():

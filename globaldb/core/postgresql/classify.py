@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+from globaldb.core.catalog import EMPTY, Catalog
 from globaldb.core.findings import SEVERITY, Finding
 from globaldb.core.lexer.postgresql import single, tokenize
 from globaldb.core.lexer.reader import TokenReader
 from globaldb.core.postgresql.commands import CARRIERS
-from globaldb.core.postgresql.queries import Known, Query
+from globaldb.core.postgresql.queries import Query
 from globaldb.core.postgresql.settings import reset, set_config, set_statement, show
 from globaldb.core.postgresql.skim import plain_read
 from globaldb.core.postgresql.transactions import (
@@ -84,22 +86,21 @@ _CONTROL: Final[dict[str, Callable[[TokenReader], Statement | None]]] = {
 }
 
 
-def classify(sql: str | bytes, known: Known | None = None) -> Statement:
+def classify(sql: str | bytes, catalog: Catalog = EMPTY) -> Statement:
     """Return what *sql* means; whatever is not understood is a write.
 
-    *known* tells the verdict of a function that is not PostgreSQL's own, by the name
-    as it was called; ``None`` from it, or without it, means a write.
+    What is not PostgreSQL's own means what *catalog* says of it.
     """
     text = sql if isinstance(sql, str) else _decode(sql)
     head = _HEAD.match(text)
     word = "" if head is None else head[1].lower()
-    if word in _QUERIES and plain_read(text):
+    if word in _QUERIES and plain_read(text, catalog):
         return _PLAIN_READS[word]
-    if word in _DML and not _hinted(text) and single(text):
+    if word in _DML and not _hinted(text, catalog) and single(text):
         return _PLAIN_WRITES[word]
     if len(text) > LONGEST:
-        return _too_long(text, word.upper())
-    return _exact(text, word.upper(), known)
+        return _too_long(text, word.upper(), catalog)
+    return _exact(text, word.upper(), catalog)
 
 
 def _decode(sql: bytes) -> str:
@@ -109,44 +110,49 @@ def _decode(sql: bytes) -> str:
         return sql.decode("latin-1")
 
 
-def _hinted(text: str) -> bool:
+def _hinted(text: str, catalog: Catalog) -> bool:
     lowered = text.lower()
-    return any(hint in lowered for hint in _HINTS)
+    if any(hint in lowered for hint in _HINTS):
+        return True
+    keeping = catalog.keeping
+    return bool(keeping) and any(name in lowered for name in keeping)
 
 
-def _too_long(text: str, command: str) -> Statement:
+def _too_long(text: str, command: str, catalog: Catalog) -> Statement:
     multiple = not single(text)
     lowered = text.lower()
-    keeps = multiple or _hinted(text) or "temp" in lowered or "listen" in lowered
+    keeps = (
+        multiple or _hinted(text, catalog) or "temp" in lowered or "listen" in lowered
+    )
     verdict = Verdict.PIN if keeps else Verdict.WRITE
     return Statement(verdict, "too_long", command, multiple=multiple, alone=True)
 
 
-def _exact(text: str, command: str, known: Known | None) -> Statement:
+def _exact(text: str, command: str, catalog: Catalog) -> Statement:
     """Classify token by token."""
     tokens = tokenize(text)
     if tokens and tokens[-1].kind == "bad":
-        return _refused("unparsable", command, text)
+        return _refused("unparsable", command, text, catalog)
     if "\\'" in text and any(
         token.kind == "string" and token.text[0] not in "eE$" and "\\'" in token.text
         for token in tokens
     ):
         # With standard_conforming_strings off the string would go on behind it.
-        return _refused("backslash_before_quote", command, text)
+        return _refused("backslash_before_quote", command, text, catalog)
     pieces = _pieces(tokens)
     if not pieces:
         return _EMPTY
     if len(pieces) == 1:
-        return _statement(text, pieces[0], known)
+        return _statement(text, pieces[0], catalog)
     if _atomic_body(pieces):
         return Statement(
             Verdict.WRITE, "definition", "CREATE", multiple=True, alone=True
         )
-    return _script([_statement(text, piece, known) for piece in pieces])
+    return _script([_statement(text, piece, catalog) for piece in pieces])
 
 
-def _refused(reason: str, command: str, text: str) -> Statement:
-    verdict = Verdict.PIN if _hinted(text) else Verdict.WRITE
+def _refused(reason: str, command: str, text: str, catalog: Catalog) -> Statement:
+    verdict = Verdict.PIN if _hinted(text, catalog) else Verdict.WRITE
     return Statement(verdict, reason, command, multiple=not single(text), alone=True)
 
 
@@ -194,14 +200,14 @@ def _gravity(part: Statement) -> int:
     return SEVERITY[part.verdict]
 
 
-def _statement(text: str, tokens: Sequence[Token], known: Known | None) -> Statement:
+def _statement(text: str, tokens: Sequence[Token], catalog: Catalog) -> Statement:
     """Classify one statement."""
     first = next((token for token in tokens if token.text != "("), tokens[0])
     word = first.text if first.kind == "name" else ""
     reader = TokenReader(text, tokens)
 
     def body(part: Sequence[Token]) -> Finding:
-        return _body(part, known)
+        return _body(part, catalog)
 
     found: Statement | None = None
     if word in _QUERIES or word in _DML:
@@ -213,7 +219,7 @@ def _statement(text: str, tokens: Sequence[Token], known: Known | None) -> State
     elif word in CARRIERS:
         found = CARRIERS[word](reader, body)
     elif word in UTILITIES:
-        found = utility(word, tokens, body)
+        found = utility(word, tokens, body, catalog)
         if word == "do" and _SETS_INSIDE.search(text):
             # What its body sets stays set for the session.
             found = replace(found, verdict=Verdict.PIN)
@@ -222,10 +228,10 @@ def _statement(text: str, tokens: Sequence[Token], known: Known | None) -> State
     )
 
 
-def _body(tokens: Sequence[Token], known: Known | None) -> Finding:
+def _body(tokens: Sequence[Token], catalog: Catalog) -> Finding:
     """Judge a query or a data change, alone or inside another command."""
     word = next((token.text for token in tokens if token.text != "("), "")
-    found = Query(tokens, known, _inside_literal).judge()
+    found = Query(tokens, catalog, partial(_inside_literal, catalog)).judge()
     if word in _DML:
         reason = found.reason if found.verdict is Verdict.PIN else "write_statement"
         return Finding(
@@ -238,14 +244,14 @@ def _body(tokens: Sequence[Token], known: Known | None) -> Finding:
     return Finding(Verdict.WRITE, "unknown_statement")
 
 
-def _inside_literal(text: str) -> Finding:
+def _inside_literal(catalog: Catalog, text: str) -> Finding:
     """Judge a query given as text, one level deep."""
     pieces = _pieces(tokenize(text))
     if len(pieces) != 1:
         return Finding(Verdict.WRITE, "opaque_query")
     tokens = pieces[0]
     word = tokens[0].text
-    found = Query(tokens, None, None).judge()
+    found = Query(tokens, catalog, None).judge()
     if word in _DML and found.verdict is not Verdict.PIN:
         return Finding(Verdict.WRITE, "write_statement")
     return found

@@ -160,8 +160,12 @@ def copy(reader: TokenReader, body: Body) -> Statement | None:
             found = carried
     else:
         reader.accept("binary")
+        ahead = reader.rest()
         if reader.dotted() is None:
             return None
+        named = body(ahead[: len(ahead) - len(reader.rest())])
+        if named.reason != "unknown_statement":
+            found = named
         reader.skip_parentheses()
     return _copy_direction(reader, found)
 
@@ -195,7 +199,9 @@ def explain(reader: TokenReader, body: Body) -> Statement | None:
         found = Finding(Verdict.WRITE, "definition")
     if found.reason == "unknown_statement":
         return None
-    if not analyze or found.verdict is Verdict.READ:
+    # Planning is enough for a standby to refuse an unlogged table.
+    runs = analyze or found.reason == "unlogged_table"
+    if not runs or found.verdict is Verdict.READ:
         found = Finding(Verdict.READ, "explain")
     return Statement(found.verdict, found.reason, "EXPLAIN")
 

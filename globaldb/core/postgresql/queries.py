@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from globaldb.core.catalog import graver
 from globaldb.core.findings import SEVERITY, Finding
 from globaldb.core.lexer.postgresql import literal
 from globaldb.core.postgresql.functions import HARMLESS, RUN_QUERIES, SPECIAL
+from globaldb.core.postgresql.references import mentioned
 from globaldb.core.postgresql.words import (
     CONNECTION_VIEWS,
     NEVER_FUNCTIONS,
@@ -20,10 +22,9 @@ from globaldb.core.statement import Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from globaldb.core.catalog import Catalog
     from globaldb.core.lexer import Token
 
-#: What a catalog says about a function of the application, by its written name.
-Known: TypeAlias = "Callable[[str], Verdict | None]"
 #: What a text given to a query-running function would do.
 Inner: TypeAlias = "Callable[[str], Finding]"
 
@@ -36,6 +37,8 @@ _SEQUENCE: Final = Finding(Verdict.WRITE, "sequence")
 _DML: Final = frozenset(("insert", "update", "delete", "merge"))
 _WATCHED: Final = _DML | frozenset(("for", "into", "last_value"))
 _TEMPORARY: Final = frozenset(("temp", "temporary", "pg_temp"))
+# The keywords that call what the search path has, when commas part their arguments.
+_SHADOWED: Final = frozenset(("substring", "overlay"))
 _QUERY_START: Final = frozenset(("select", "with", "table", "values"))
 # Behind these tokens a statement cannot begin, so a command's word there is a name.
 _INSIDE_EXPRESSION: Final = names(
@@ -75,19 +78,19 @@ _BEFORE_EXPRESSION: Final = NEVER_FUNCTIONS | names(
 class Query:
     """The tokens of one query, or of any statement that may contain one."""
 
-    __slots__ = ("_inner", "_known", "_partner", "_tokens")
+    __slots__ = ("_catalog", "_inner", "_partner", "_tokens")
 
     def __init__(
-        self, tokens: Sequence[Token], known: Known | None, inner: Inner | None
+        self, tokens: Sequence[Token], catalog: Catalog, inner: Inner | None
     ) -> None:
         self._tokens = tokens
-        self._known = known
+        self._catalog = catalog
         self._inner = inner
         self._partner = _partners(tokens)
 
     def judge(self) -> Finding:
         """Return the gravest finding; ``read`` when there is none."""
-        worst = _READ
+        worst = mentioned(self._tokens, self._catalog) or _READ
         for index, token in enumerate(self._tokens):
             finding = None
             if token.kind == "op":
@@ -179,13 +182,16 @@ class Query:
             first -= 2
         if kind == "name" and self._text(last - 1) != ".":
             if name in NEVER_FUNCTIONS:
-                return None
+                return self._shadow(name) if name in _SHADOWED else None
             if name == "operator":
                 return self._operator(last + 1)
         return self._function(first, last) if self._may_be_called(first, last) else None
 
     def _operator(self, opened: int) -> Finding | None:
-        """Judge OPERATOR(schema.sign): only those of pg_catalog are known."""
+        """Judge OPERATOR(schema.sign): only those of pg_catalog are known.
+
+        The catalog lists no operator that does nothing.
+        """
         inside = self._tokens[opened + 1 : self._partner[opened]]
         signs = [token.text for token in inside[2:]]
         if (
@@ -256,14 +262,34 @@ class Query:
         if schema == "information_schema" and name.startswith("_pg_"):
             return None
         if schema not in ("", "pg_catalog"):
-            return self._ask(f"{schema}.{name}")
+            return self._ask(schema, name)
+        if self._catalog.listed:
+            found = self._catalog.listing(schema, name)
+            if found is not None:
+                return None if found.verdict is Verdict.READ else found
+        found = self._built_in(schema, name, last + 2)
+        if schema or found is _UNKNOWN:
+            return found
+        shadow = self._shadow(name)
+        return graver(found or _READ, shadow) if shadow else found
+
+    def _shadow(self, name: str) -> Finding | None:
+        """Judge the application's own function under a name of the server's.
+
+        Either may be meant: the better match of the arguments decides, wherever
+        its schema stands on the search path.
+        """
+        found = self._catalog.function("", name)
+        return None if found is None or found.verdict is Verdict.READ else found
+
+    def _built_in(self, schema: str, name: str, argument: int) -> Finding | None:
         if name in HARMLESS:
             return None
         if name in SPECIAL:
             return Finding(*SPECIAL[name])
-        return self._by_argument(name, last + 2)
+        return self._by_argument(schema, name, argument)
 
-    def _by_argument(self, name: str, index: int) -> Finding | None:
+    def _by_argument(self, schema: str, name: str, index: int) -> Finding | None:
         """Judge a function by its first argument, at *index*."""
         argument = literal(self._tokens[index]) if index < len(self._tokens) else None
         if name == "current_setting":
@@ -272,15 +298,13 @@ class Query:
             return self._run_query(argument)
         if name == "set_config":
             return Finding(Verdict.PIN, "set_config")
-        return self._ask(name)
+        return _UNKNOWN if schema else self._ask("", name)
 
-    def _ask(self, name: str) -> Finding | None:
-        verdict = None if self._known is None else self._known(name)
-        if verdict is None:
+    def _ask(self, schema: str, name: str) -> Finding | None:
+        found = self._catalog.function(schema, name)
+        if found is None:
             return _UNKNOWN
-        if verdict is Verdict.READ:
-            return None
-        return Finding(verdict, "known_function")
+        return None if found.verdict is Verdict.READ else found
 
     def _run_query(self, text: str | None) -> Finding | None:
         """Judge a text that a function runs: the server refuses commands there."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from globaldb.core.findings import Finding
 from globaldb.core.statement import Statement, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from globaldb.core.findings import Finding
+    from globaldb.core.catalog import Catalog
     from globaldb.core.lexer import Token
 
 _REASONS: Final = {
@@ -66,7 +67,10 @@ _STATEFUL: Final = ("advisory", "set_config", "setseed", "dblink", "temp", "list
 
 
 def utility(
-    word: str, tokens: Sequence[Token], judge: Callable[[Sequence[Token]], Finding]
+    word: str,
+    tokens: Sequence[Token],
+    judge: Callable[[Sequence[Token]], Finding],
+    catalog: Catalog,
 ) -> Statement:
     """Classify a command of this module by its first *word*."""
     command = word.upper()
@@ -79,15 +83,29 @@ def utility(
         return Statement(Verdict.PIN, "temporary_object", command, alone=alone)
     if any(token.text == "pg_temp" for token in tokens):
         return Statement(Verdict.PIN, "temporary_object", command, alone=alone)
-    reason = UTILITIES[word]
-    verdict = Verdict.WRITE
-    if word in ("do", "call") and _stateful(tokens):
-        verdict = Verdict.PIN
-    elif word in _DEFINE or word == "call":
-        found = judge(tokens)
-        if found.verdict is Verdict.PIN and found.reason != "temporary_object":
-            verdict, reason = found
+    verdict, reason = _judged(word, tokens, judge, catalog)
     return Statement(verdict, reason, command, alone=alone)
+
+
+def _judged(
+    word: str,
+    tokens: Sequence[Token],
+    judge: Callable[[Sequence[Token]], Finding],
+    catalog: Catalog,
+) -> Finding:
+    """Return what the command does, and whether it may keep its connection."""
+    plain = Finding(Verdict.WRITE, UTILITIES[word])
+    if word in ("do", "call") and _stateful(tokens, catalog):
+        return plain._replace(verdict=Verdict.PIN)
+    if word not in _DEFINE and word != "call":
+        return plain
+    found = judge(tokens)
+    if found.verdict is Verdict.PIN and found.reason != "temporary_object":
+        return found
+    if word == "call" and catalog.functions and found.reason == "unknown_function":
+        # The catalog would know what a procedure keeps, if it could see it.
+        return found._replace(verdict=Verdict.PIN)
+    return plain
 
 
 def _travels_alone(word: str, tokens: Sequence[Token]) -> bool:
@@ -98,6 +116,6 @@ def _travels_alone(word: str, tokens: Sequence[Token]) -> bool:
     return word not in _TOGETHER
 
 
-def _stateful(tokens: Sequence[Token]) -> bool:
+def _stateful(tokens: Sequence[Token], catalog: Catalog) -> bool:
     bodies = " ".join(token.text for token in tokens if token.kind == "string").lower()
-    return any(word in bodies for word in _STATEFUL)
+    return any(word in bodies for word in (*_STATEFUL, *catalog.keeping))

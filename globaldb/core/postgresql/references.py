@@ -1,0 +1,141 @@
+"""What a text mentions that a catalog has a word on: relations, types, operators."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from globaldb.core.catalog import EMPTY, graver
+from globaldb.core.findings import Finding
+from globaldb.core.postgresql.words import names
+from globaldb.core.statement import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from globaldb.core.catalog import Catalog
+    from globaldb.core.lexer import Token
+
+_DML: Final = frozenset(("insert", "update", "delete", "merge"))
+_SIGNS: Final = frozenset("+-*/<>=~!@#%^&|`?")
+# Behind these a relation may be named, and so behind a comma as long as no other
+# clause has begun.
+_BEFORE_RELATION: Final = frozenset(("from", "join", "table"))
+_STILL_BEFORE: Final = frozenset(("only", "lateral"))
+_OTHER_CLAUSES: Final = names(
+    """
+    select where group having window order limit offset fetch for union intersect
+    except returning set values
+    """
+)
+#: The signs that some keywords stand for, and those keywords.
+IMPLIED: Final = names("= <> < <= > >= ~~ !~~ ~~* !~~* ~ !~")
+_IMPLYING: Final = names(
+    "in between like ilike similar distinct using natural nullif case any some all"
+)
+# Unicode escapes could spell any name.
+_ESCAPED: Final = Finding(Verdict.WRITE, "escaped_name")
+
+
+def mentioned(tokens: Sequence[Token], catalog: Catalog) -> Finding | None:
+    """Return the gravest of what the mentioned objects do beyond a read, if any."""
+    if catalog is EMPTY:
+        return None
+    found: list[Finding | None] = []
+    if catalog.relations or catalog.names:
+        found.extend(_Relations(catalog).walk(tokens))
+    if catalog.operators:
+        found.extend(_operators(tokens, catalog))
+    if catalog.changes and any(token.text in _DML for token in tokens):
+        found.extend(
+            catalog.changes.get(token.text)
+            for token in tokens
+            if token.kind in ("name", "quoted")
+        )
+    worst = None
+    for finding in found:
+        if finding is not None:
+            worst = finding if worst is None else graver(worst, finding)
+    return worst
+
+
+class _Relations:
+    """A walk over tokens that knows where a relation may be named."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        # For each open parenthesis, whether a comma in it is followed by a relation.
+        self._listing = [False]
+        # What COPY names stands at the very start.
+        self._awaited = True
+        self._schema = ""
+
+    def walk(self, tokens: Sequence[Token]) -> Iterator[Finding | None]:
+        """Look up every name, and as a relation those where one may stand."""
+        before = ""
+        for index, (kind, text, _, _) in enumerate(tokens):
+            if kind in ("name", "quoted"):
+                follows = tokens[index + 1].text if index + 1 < len(tokens) else ""
+                yield self._catalog.names.get(text)
+                yield self._named(kind, text, follows)
+                if follows != ".":
+                    self._awaited = kind == "name" and self._awaits(text)
+                    self._schema = ""
+            elif kind == "op" and text == ".":
+                self._schema = before
+            else:
+                self._awaited = kind == "op" and self._awaits_behind(text)
+                self._schema = ""
+            before = text
+
+    def _named(self, kind: str, name: str, follows: str) -> Finding | None:
+        if not self._awaited:
+            return None
+        if kind == "quoted" and name[:2] in ("u&", "U&"):
+            return _ESCAPED
+        if follows in (".", "("):
+            return None
+        return self._catalog.relation(self._schema, name)
+
+    def _awaits(self, word: str) -> bool:
+        """Return whether a relation may stand behind *word*; note the clause."""
+        if self._schema:
+            return False
+        if word in _BEFORE_RELATION:
+            self._listing[-1] = True
+            return True
+        if word in _OTHER_CLAUSES:
+            self._listing[-1] = False
+        return self._awaited and word in _STILL_BEFORE
+
+    def _awaits_behind(self, sign: str) -> bool:
+        if sign == "(":
+            self._listing.append(False)
+            return self._awaited
+        if sign == ")" and len(self._listing) > 1:
+            self._listing.pop()
+        return sign == "," and self._listing[-1]
+
+
+def _operators(tokens: Sequence[Token], catalog: Catalog) -> list[Finding | None]:
+    """Look up the signs that stand side by side.
+
+    Where one operator ends and the next begins is the server's business: whatever is
+    part of the run counts.
+    """
+    runs = "".join(_runs(tokens))
+    implied = any(token.text in _IMPLYING for token in tokens)
+    return [
+        finding
+        for sign, finding in catalog.operators.items()
+        if sign in runs or (implied and sign in IMPLIED)
+    ]
+
+
+def _runs(tokens: Sequence[Token]) -> Iterator[str]:
+    """Yield the signs, those that stand side by side without a space."""
+    last = -1
+    for kind, text, start, end in tokens:
+        if kind == "op" and text[0] in _SIGNS:
+            # A percent sign is doubled where parameters travel with the text.
+            yield (text if start == last else f" {text}").replace("%%", "%")
+            last = end
