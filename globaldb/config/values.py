@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from os import PathLike, fspath
@@ -11,6 +10,7 @@ from typing import Final
 
 from globaldb.config.secret import Secret
 from globaldb.core.consistency import Consistency, parse_consistency
+from globaldb.core.durations import number, seconds
 from globaldb.errors import ConfigurationError
 
 ENGINES: Final = {
@@ -19,10 +19,6 @@ ENGINES: Final = {
     "mysql": "mysql",
     "mariadb": "mysql",
 }
-SECONDS: Final = {"": 1.0, "ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
-DURATION = re.compile(
-    r"([+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)\s*(ms|s|m|min|h|)", re.IGNORECASE
-)
 SWITCH: Final = {
     **dict.fromkeys(("true", "1", "on", "yes"), True),
     **dict.fromkeys(("false", "0", "off", "no"), False),
@@ -71,23 +67,23 @@ def read_secret(name: str, raw: object) -> Secret:
 def read_number(name: str, raw: object) -> float:
     """Return *raw* as a finite number."""
     if isinstance(raw, str):
-        match = DURATION.fullmatch(raw.strip())
-        if match is None or match[2]:
+        found = number(raw)
+        if found is None:
             raise ConfigurationError(f"{name} is {raw!r}; it must be a number")
-        raw = float(match[1])
+        raw = found
     return finite(name, raw)
 
 
 def read_duration(name: str, raw: object) -> float:
     """Return *raw* in seconds: a number, or text such as ``250ms``, ``2s``, ``1m``."""
     if isinstance(raw, str):
-        match = DURATION.fullmatch(raw.strip())
-        if match is None:
+        found = seconds(raw)
+        if found is None:
             raise ConfigurationError(
                 f"{name} is {raw!r}; it must be seconds, or a text such as "
                 "'250ms', '2s', '1m' or '1h'"
             )
-        raw = float(match[1]) * SECONDS[match[2].lower()]
+        raw = found
     return finite(name, raw)
 
 

@@ -25,7 +25,15 @@ LONGEST: Final = 64 * 1024
 class QueryCache:
     """Statements by their text; *entries* and *size* (characters) bound the whole."""
 
-    __slots__ = ("_classify", "_entries", "_old", "_room", "_size", "_young")
+    __slots__ = (
+        "_classify",
+        "_cleared",
+        "_entries",
+        "_old",
+        "_room",
+        "_size",
+        "_young",
+    )
 
     def __init__(
         self,
@@ -38,6 +46,7 @@ class QueryCache:
         self._entries = max(1, entries // 2)
         self._size = size // 2
         self._room = self._size
+        self._cleared = 0
         self._young: dict[str | bytes, Statement] = {}
         self._old: dict[str | bytes, Statement] = {}
 
@@ -53,13 +62,20 @@ class QueryCache:
         return self._young.get(sql) or self._miss(sql)
 
     def clear(self) -> None:
-        """Forget everything, for when a catalog has changed what texts mean."""
+        """Forget everything, for when a catalog has changed what texts mean.
+
+        What another thread is classifying meanwhile is not kept.
+        """
+        self._cleared += 1
         self._young, self._old, self._room = {}, {}, self._size
 
     def _miss(self, sql: str | bytes) -> Statement:
         statement = self._old.pop(sql, None)
         if statement is None:
+            cleared = self._cleared
             statement = self._classify(sql)
+            if self._cleared != cleared:
+                return statement
             if len(sql) > min(LONGEST, self._size):
                 return statement
         if len(self._young) >= self._entries or len(sql) > self._room:

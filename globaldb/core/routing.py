@@ -87,6 +87,8 @@ class Intent:
     staleness_bound: Lsn | None = None
     #: Each statement is a serializable transaction, which a hot standby refuses.
     serializable: bool = False
+    #: A definition has passed by that may have changed what statements do.
+    outdated: bool = False
 
 
 #: Settings that say what the node is; one connection would be one to the writer.
@@ -124,9 +126,9 @@ def decide(
 
 def decide_read(intent: Intent, session: SessionState, topology: Topology) -> Decision:
     """Decide who may serve a read, or a whole read-only transaction."""
-    if intent.route == "writer" or intent.serializable:
-        reason = "serializable" if intent.serializable else "route_option"
-        return Decision(Target.WRITER, reason)
+    writer_only = _writer_only(intent)
+    if writer_only is not None:
+        return Decision(Target.WRITER, writer_only)
     if intent.consistency in (None, Consistency.EVENTUAL):
         return _decide_eventual(intent)
     if intent.consistency is Consistency.GLOBAL:
@@ -136,6 +138,15 @@ def decide_read(intent: Intent, session: SessionState, topology: Topology) -> De
     if session.needs_writer(topology.epoch):
         return Decision(Target.WRITER, "position_of_older_timeline")
     return Decision(Target.READER, NEAREST_READER, session.floor)
+
+
+def _writer_only(intent: Intent) -> str | None:
+    """Return why no reader may serve, whatever it has replayed; None if one may."""
+    if intent.serializable:
+        return "serializable"
+    if intent.outdated:
+        return "catalog_outdated"
+    return "route_option" if intent.route == "writer" else None
 
 
 def _decide_eventual(intent: Intent) -> Decision:

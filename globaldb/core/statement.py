@@ -7,8 +7,9 @@ stored as the server folds them (lower case unless quoted, without the quotes).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 
 class Verdict(Enum):
@@ -294,7 +295,9 @@ class Statement:
     case, empty for a text without one. *action* is the parsed detail of a statement
     that the session itself must understand. *multiple* means more than one statement
     in the text: it must travel as a simple query. *alone* means it may not share a
-    pipeline's implicit transaction with other commands.
+    pipeline's implicit transaction with other commands. *defines* means that it changes
+    objects which the catalog tells of. *hints* are options that stand in the text.
+    *plain* is true of a read about which nothing more is to be known.
     """
 
     verdict: Verdict
@@ -303,3 +306,11 @@ class Statement:
     action: Action | None = None
     multiple: bool = False
     alone: bool = False
+    defines: bool = False
+    hints: tuple[tuple[str, Any], ...] = ()
+    plain: bool = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Work out what the short way of a read asks for."""
+        plain = self.verdict is Verdict.READ and self.action is None and not self.hints
+        object.__setattr__(self, "plain", plain)

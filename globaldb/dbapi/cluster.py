@@ -8,14 +8,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
 from globaldb.config import Config, configure
-from globaldb.core.query_cache import QueryCache
+from globaldb.core.knowledge import Knowledge, Language
 from globaldb.errors import NotSupportedError
 from globaldb.runtime.cluster import ClusterRuntime
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from globaldb.core.statement import Statement
     from globaldb.core.topology import Topology
 
 
@@ -38,9 +35,15 @@ class Cluster:
 
     def _start(self, config: Config) -> None:
         self.config = config
-        surface, driver, classify = _engine(config)
-        cache = QueryCache(classify, entries=config.query_cache_size)
-        self.runtime = ClusterRuntime(config, driver, cache.lookup)
+        surface, driver, language = _engine(config)
+        knowledge = Knowledge(
+            language,
+            read_functions=config.read_functions,
+            write_functions=config.write_functions,
+            obey_hints=config.hints,
+            entries=config.query_cache_size,
+        )
+        self.runtime = ClusterRuntime(config, driver, knowledge)
         self._surface = surface(self.runtime)
 
     def connect(self, **driver: Any) -> Any:
@@ -81,16 +84,17 @@ class Cluster:
         return repr(self.runtime)
 
 
-def _engine(config: Config) -> tuple[Any, Any, Callable[[str | bytes], Statement]]:
+def _engine(config: Config) -> tuple[Any, Any, Language]:
     if config.engine != "postgresql":
         raise NotSupportedError(
             f"{config.engine} is not supported in this version; PostgreSQL is"
         )
+    from globaldb.core.lexer.postgresql import tokenize
     from globaldb.core.postgresql.classify import classify
     from globaldb.dbapi.postgresql.surface import PostgresqlSurface
     from globaldb.drivers.psycopg.driver import PsycopgDriver
 
-    return PostgresqlSurface, PsycopgDriver(), classify
+    return PostgresqlSurface, PsycopgDriver(), Language(classify, tokenize)
 
 
 #: What a driver's ``connect`` takes as objects: about a connection, not its cluster.

@@ -16,16 +16,17 @@ from globaldb.core.selection import less_loaded, nearest
 from globaldb.core.topology import Role, Topology
 from globaldb.errors import InterfaceError, NoNodeAvailableError
 from globaldb.runtime import events
+from globaldb.runtime.catalog import CatalogKeeper
 from globaldb.runtime.monitor import Monitor
 from globaldb.runtime.node import Node
 from globaldb.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
 
     from globaldb.config import Config
+    from globaldb.core.knowledge import Knowledge
     from globaldb.core.position import Lsn
-    from globaldb.core.statement import Statement
     from globaldb.core.topology import NodeState, Sample
     from globaldb.runtime.port import Driver
 
@@ -42,13 +43,12 @@ class ClusterRuntime:
     threads.
     """
 
-    def __init__(
-        self, config: Config, driver: Driver, lookup: Callable[[str | bytes], Statement]
-    ) -> None:
+    def __init__(self, config: Config, driver: Driver, knowledge: Knowledge) -> None:
         self.config = config
         self.driver = driver
+        self.knowledge = knowledge
         #: Text to statement, remembering what was asked for lately.
-        self.lookup = lookup
+        self.lookup = knowledge.cache.lookup
         self.random = Random()
         self._threads = 2 * len(config.nodes) + 1
         self.worker = Worker(threads=self._threads)
@@ -66,6 +66,7 @@ class ClusterRuntime:
         self._writer_history: deque[tuple[float, Lsn]] = deque(maxlen=_HISTORY)
         self.system = ""
         self.monitor = Monitor(self)
+        self.catalog = CatalogKeeper(self)
         self.sessions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._closed = False
         _clusters.add(self)
@@ -220,6 +221,10 @@ class ClusterRuntime:
     def _doubt(self, name: str) -> None:
         """Let no decision stand that was made while *name* was believed in."""
         self.nodes[name].doubt()
+        self.touch()
+
+    def touch(self) -> None:
+        """Have every decision made anew, for what the topology does not show."""
         with self._changed:
             self.topology = self.topology.touched()
 
@@ -254,6 +259,7 @@ class ClusterRuntime:
         for node in self.nodes.values():
             node.pool.forget_after_fork()
         self.monitor = Monitor(self)
+        self.catalog = CatalogKeeper(self)
         for session in list(self.sessions):
             session.forget_after_fork()
 

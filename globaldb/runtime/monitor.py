@@ -130,6 +130,7 @@ class Monitor:
             self._lose(node, error)
         else:
             self._cluster.observe(node.name, sample)
+            self._cluster.catalog.look()
             self._keep_spare(node)
         finally:
             node.pool.checkin(lease, outcome)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from globaldb.config import Config, NodeAddress
+    from globaldb.core.catalog import Catalog
     from globaldb.core.faults import Fault
     from globaldb.core.statement import Statement
     from globaldb.core.topology import Sample
@@ -63,6 +64,9 @@ class Driver(Protocol):
     def sample(self, link: Any, deadline: float) -> Sample:
         """Ask the node for role, position and identity: one short query."""
 
+    def catalog(self, link: Any, deadline: float) -> Catalog:
+        """Ask for what the database says of its own objects."""
+
     def travel(self, link: Any, work: Any, trip: Trip, reply: Reply) -> None:
         """Make one round trip; fill *reply* in as answers arrive."""
 
@@ -84,6 +88,10 @@ class Work(Protocol):
     @property
     def call(self) -> Any:
         """What the driver's `travel` sends."""
+
+    @property
+    def source(self) -> str | bytes:
+        """The text that was classified."""
 
     @property
     def text(self) -> str:

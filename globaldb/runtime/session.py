@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from globaldb.core.hints import ROUTES
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers
 from globaldb.core.session import SessionState
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.node import Node
     from globaldb.runtime.shell import Shell
-
-ROUTES = ("auto", "reader", "writer")
 
 
 class Session:
@@ -68,6 +67,8 @@ class Session:
         self.route: Route | None = None
         self.face: Any = None
         #: What each statement prepared in SQL does, by name.
+        #: The open transaction has changed what the catalog tells of.
+        self._defined = False
         self.prepared_bodies: dict[str, Statement] = {}
         self.closed = False
         #: A decision that holds for the next plain read too; None when it must be
@@ -99,9 +100,23 @@ class Session:
             return
         self.consistency = value
 
+    def defined(self) -> None:
+        """Take note of a statement that changed what the catalog tells of.
+
+        Others see it when it is committed.
+        """
+        if self.transaction.active:
+            self._defined = True
+        else:
+            self.cluster.catalog.changed()
+
     def end_transaction(self, *, committed: bool) -> None:
         """Close the books of the transaction: it is over on the server."""
         self.transaction.end()
+        if self._defined:
+            self._defined = False
+            if committed:
+                self.cluster.catalog.changed()
         self.settings.end(committed=committed)
         if self._set_in_transaction is not None:
             before, local = self._set_in_transaction
@@ -129,6 +144,7 @@ class Session:
             staleness,
             bound,
             serializable=forbids_readers(None, default),
+            outdated=self.cluster.catalog.outdated,
         )
 
     @property

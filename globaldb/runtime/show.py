@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.errors import ProgrammingError
@@ -144,7 +145,19 @@ def _last_route(session: Session) -> Table:
     return route_table(session.route)
 
 
+def learned(session: Session) -> Table:
+    """Every statement that a reader has refused since the objects last changed."""
+    columns = (("statement", str), ("problem", str), ("node", str), ("age_s", float))
+    now = monotonic()
+    rows = tuple(
+        (lesson.statement, lesson.problem, lesson.node, round(now - lesson.at, 1))
+        for lesson in session.cluster.knowledge.lessons()
+    )
+    return Table(columns, rows)
+
+
 _TABLES: dict[str, Callable[[Session], Table]] = {
+    "learned": learned,
     "nodes": nodes,
     "pools": pools,
     "session": session_table,

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from psycopg import IsolationLevel, Xid, sql
+from psycopg import IsolationLevel, Xid
 
 from globaldb.core.lending import Outcome
 from globaldb.core.statement import Statement, Verdict
@@ -23,7 +23,7 @@ from globaldb.dbapi.postgresql.pipeline import piped
 from globaldb.dbapi.postgresql.server_cursor import routed_named
 from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
 from globaldb.dbapi.postgresql.transaction import RoutedTransaction
-from globaldb.dbapi.postgresql.work import CursorWork
+from globaldb.dbapi.postgresql.work import CursorWork, source_of
 from globaldb.dbapi.routed import Routed
 from globaldb.errors import InterfaceError, OperationalError, ProgrammingError
 from globaldb.runtime import flow
@@ -115,15 +115,9 @@ class Connection(Routed, psycopg.Connection[Any]):
 
     def lookup(self, query: Query) -> Statement:
         """Classify *query*; repeated texts are looked up."""
-        if isinstance(query, (str, bytes)):
+        if isinstance(query, str):
             return self._lookup(query)
-        if isinstance(query, sql.Composable):
-            return self._lookup(query.as_string(self))
-        # A t-string: what stands between its values decides.
-        strings = getattr(query, "strings", None)
-        if strings is None:
-            raise TypeError(f"a query cannot be a {type(query).__name__}")
-        return self._lookup("%s".join(strings))
+        return self._lookup(source_of(query, self))
 
     def cursor(
         self,

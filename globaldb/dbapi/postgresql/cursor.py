@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from globaldb.dbapi.postgresql.connection import Connection
     from globaldb.drivers.psycopg.physical import Physical
 
-_READ = Verdict.READ
 _IDLE = pq.TransactionStatus.IDLE
 #: What may run on a connection in between without leaving anything behind.
 _PASSING = frozenset(
@@ -90,8 +89,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
         hot = session.hot
         if (
             hot is None
-            or statement.verdict is not _READ
-            or statement.action is not None
+            or not statement.plain
             or hot.version != session.cluster.topology.version
         ):
             return False

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from psycopg import pq
+from psycopg import pq, sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from psycopg.abc import Query
+
     from globaldb.core.statement import Statement
     from globaldb.drivers.psycopg.wire import Call
     from globaldb.runtime.port import Link
+
+
+def source_of(query: Query, context: Any) -> str | bytes:
+    """Return the text that stands for *query* when it is classified.
+
+    Raises `TypeError` for what is no query.
+    """
+    if isinstance(query, str | bytes):
+        return query
+    if isinstance(query, sql.Composable):
+        return query.as_string(context)
+    # A t-string: what stands between its values decides.
+    strings = getattr(query, "strings", None)
+    if strings is None:
+        raise TypeError(f"a query cannot be a {type(query).__name__}")
+    return "%s".join(strings)
 
 
 class CursorWork:
@@ -27,6 +45,11 @@ class CursorWork:
         self.deadline = deadline
         self.has_parameters = call is not None and bool(call.params)
         self.on_success: Callable[[Link], None] | None = None
+
+    @property
+    def source(self) -> str | bytes:
+        """The text that was classified."""
+        return source_of(self.call.query, self.call.cursor)
 
     @property
     def text(self) -> str:

@@ -39,6 +39,14 @@ if TYPE_CHECKING:
 async def execute(session: Session, work: Work) -> None:
     """Execute *work* where it belongs; its cursor holds the answer afterwards."""
     session.refuse_closed()
+    if work.statement.hints:
+        with session.using(**dict(work.statement.hints)):
+            await _observed(session, work)
+        return
+    await _observed(session, work)
+
+
+async def _observed(session: Session, work: Work) -> None:
     if not events.each_statement():
         await _execute(session, work)
         return
@@ -162,6 +170,8 @@ def _succeeded(session: Session, work: Work) -> None:
         work.on_success(lease.connection)
     if work.statement.verdict is Verdict.PIN:
         session.pinned = True
+    if work.statement.defines:
+        session.defined()
 
 
 def explain(session: Session, statement: Statement) -> Route:

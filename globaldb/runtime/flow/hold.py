@@ -50,7 +50,8 @@ async def hold(
         )
     reason = "transaction" if session.transaction.active else "pinned"
     if session.lease is None:
-        reason, chosen, borrowed = await _place(session, work)
+        with session.using(**dict(work.statement.hints)):
+            reason, chosen, borrowed = await _place(session, work)
         session.applied_before = borrowed.connection.settings
         session.keep(borrowed, chosen)
     else:

@@ -213,6 +213,7 @@ async def _judge(
             session.cluster.suspect(node.name)
             tried = (*attempts.tried, node.name)
             await write(session, work, "refused_by_reader", tried=tried)
+            _remember(session, work, node, reply.error)
             return True
         if fault in _ELSEWHERE and wanted(reply):
             _give_up(session, node, attempts)
@@ -225,6 +226,17 @@ async def _judge(
     session.books.read(node.name, monotonic())
     _warm(session, attempts, node)
     return True
+
+
+def _remember(session: Session, work: Work, node: Node, error: BaseException) -> None:
+    """Learn that statements like this one need the writer.
+
+    Not from a refusal that the session has asked for: the writer, where the statement
+    has just succeeded, would have given it too.
+    """
+    problem = " ".join(str(error).split())
+    session.cluster.knowledge.learn(work.source, problem, node.name, monotonic())
+    session.cluster.catalog.missed()
 
 
 def _give_up(session: Session, node: Node, attempts: _Attempts) -> None:

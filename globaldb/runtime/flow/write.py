@@ -35,6 +35,8 @@ async def write(
     anything was sent, a standby refused it, or it only reads.
     """
     for attempt in range(_ATTEMPTS):
+        if reason == "unknown_function":
+            session.cluster.catalog.missed()
         node, lease = await borrow_writer(session, work.deadline)
         last = attempt == _ATTEMPTS - 1
         session.route = _route(work.statement, node, reason, tried)
@@ -46,6 +48,8 @@ async def write(
             if _done(session, work, node, lease, reply, last=last):
                 if work.on_success is not None:
                     work.on_success(lease.connection)
+                if work.statement.defines:
+                    session.defined()
                 _keep_if_pinned(session, work.statement, lease, node)
                 return
         finally:

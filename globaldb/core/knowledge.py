@@ -1,0 +1,101 @@
+"""Text to statement, with everything that is known of one cluster.
+
+The rules of the engine come first; its catalog says what functions and views do; the
+user's lists and hints have their say; what readers have refused is remembered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from globaldb.core.catalog import EMPTY, Catalog
+from globaldb.core.hints import hints
+from globaldb.core.learned import Learned
+from globaldb.core.query_cache import QueryCache
+from globaldb.core.statement import Statement, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from globaldb.core.learned import Lesson
+    from globaldb.core.lexer import Token
+
+#: What only a reader may refuse, and so what can be learnt about.
+_READS = frozenset((Verdict.READ, Verdict.NODE_LOCAL))
+
+
+class Language(NamedTuple):
+    """The rules of one engine."""
+
+    classify: Callable[[str | bytes, Catalog], Statement]
+    tokenize: Callable[[str], Sequence[Token]]
+
+
+class Knowledge:
+    """What is known of the statements of one cluster. Safe for threads.
+
+    *read_functions* and *write_functions* are the user's word on functions; with
+    *obey_hints* a leading comment may say where a statement goes. *entries* bounds
+    the statements remembered.
+    """
+
+    __slots__ = ("_catalog", "_language", "_learned", "_obey", "_said", "cache")
+
+    def __init__(
+        self,
+        language: Language,
+        *,
+        read_functions: Sequence[str] = (),
+        write_functions: Sequence[str] = (),
+        obey_hints: bool = False,
+        entries: int = 4096,
+    ) -> None:
+        self._language = language
+        self._obey = obey_hints
+        self._said = (tuple(read_functions), tuple(write_functions))
+        self._learned = Learned(language.tokenize)
+        self._catalog = EMPTY.with_options(*self._said)
+        self.cache = QueryCache(self._classify, entries=entries)
+
+    @property
+    def catalog(self) -> Catalog:
+        """What the database says of its own objects, with the user's word on top."""
+        return self._catalog
+
+    def update(self, catalog: Catalog) -> None:
+        """Go by *catalog* from now on; what was classified by another is forgotten.
+
+        So is what was learnt: the objects behind a refusal may have changed too.
+        """
+        self._catalog = catalog.with_options(*self._said)
+        self._learned.clear()
+        self.cache.clear()
+
+    def learn(self, sql: str | bytes, problem: str, node: str, now: float) -> None:
+        """Remember that *node*, a reader, refused *sql* because it only reads."""
+        self._learned.remember(_text(sql), problem, node, now)
+        self.cache.clear()
+
+    def lessons(self) -> tuple[Lesson, ...]:
+        """Return what was learnt, oldest first."""
+        return self._learned.lessons()
+
+    def _classify(self, sql: str | bytes) -> Statement:
+        statement = self._language.classify(sql, self._catalog)
+        changes: dict[str, Any] = {}
+        if (
+            len(self._learned)
+            and statement.verdict in _READS
+            and (_text(sql) in self._learned)
+        ):
+            changes.update(verdict=Verdict.WRITE, reason="learned")
+        if self._obey:
+            asked = hints(_text(sql))
+            if asked is not None:
+                changes["hints"] = tuple(asked.items())
+        return replace(statement, **changes) if changes else statement
+
+
+def _text(sql: str | bytes) -> str:
+    return sql if isinstance(sql, str) else sql.decode("utf-8", "replace")

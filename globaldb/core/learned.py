@@ -1,0 +1,91 @@
+"""What readers have refused: statements known since to need the writer.
+
+A statement is remembered by its fingerprint, the text without its values, so that
+what one call has shown holds for every call like it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from globaldb.core.lexer import Token
+
+_VALUES: Final = frozenset(("string", "number", "param"))
+#: Longer texts are not remembered: most are scripts or loads that run once.
+LONGEST: Final = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One refusal: the fingerprint, the error, the reader, and when."""
+
+    statement: str
+    problem: str
+    node: str
+    #: Monotonic seconds.
+    at: float
+
+
+class Learned:
+    """Refused statements by fingerprint; the oldest are forgotten beyond *limit*.
+
+    Safe for threads: each step is one operation of a dictionary.
+    """
+
+    __slots__ = ("_lessons", "_limit", "_tokenize")
+
+    def __init__(
+        self, tokenize: Callable[[str], Sequence[Token]], *, limit: int = 1000
+    ) -> None:
+        self._tokenize = tokenize
+        self._limit = limit
+        self._lessons: dict[str, Lesson] = {}
+
+    def __len__(self) -> int:
+        return len(self._lessons)
+
+    def __contains__(self, sql: str) -> bool:
+        """Whether a statement like *sql* was refused before."""
+        if not self._lessons or len(sql) > LONGEST:
+            return False
+        return fingerprint(self._tokenize(sql)) in self._lessons
+
+    def remember(self, sql: str, problem: str, node: str, now: float) -> None:
+        """Take note that *node*, a reader, refused *sql* because it only reads."""
+        if len(sql) > LONGEST:
+            return
+        key = fingerprint(self._tokenize(sql))
+        self._lessons[key] = Lesson(key, problem, node, now)
+        while len(self._lessons) > self._limit:
+            self._lessons.pop(next(iter(self._lessons)), None)
+
+    def lessons(self) -> tuple[Lesson, ...]:
+        """Everything learnt, oldest first."""
+        return tuple(self._lessons.copy().values())
+
+    def clear(self) -> None:
+        """Forget everything: the objects that the statements named have changed."""
+        self._lessons.clear()
+
+
+def fingerprint(tokens: Iterable[Token]) -> str:
+    """Return the statement without its values, comments and white space.
+
+    A list of values counts as one, however long it is.
+    """
+    parts: list[str] = []
+    for kind, text, _, _ in tokens:
+        if kind in _VALUES:
+            if parts[-2:] == ["?", ","]:
+                del parts[-1]
+            else:
+                parts.append("?")
+        elif kind == "quoted":
+            parts.append('"' + text.replace('"', '""') + '"')
+        else:
+            parts.append(text)
+    return " ".join(parts)

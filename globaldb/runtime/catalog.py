@@ -1,0 +1,126 @@
+"""The catalog of a cluster: read in the background, again when it has changed.
+
+Nothing waits for it. Until it is there, functions of the database are unknown, and
+unknown means writer; while it is known to be out of date, reads go to the writer.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from globaldb.core.catalog import EMPTY
+from globaldb.core.lending import Outcome
+
+if TYPE_CHECKING:
+    from globaldb.core.catalog import Catalog
+    from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.node import Node
+
+logger = logging.getLogger("globaldb")
+
+#: Seconds that reading it may take.
+_PATIENCE: Final = 10.0
+#: Seconds between two attempts of which nothing says that the next one helps.
+_PAUSE: Final = 30.0
+
+
+class CatalogKeeper:
+    """Keeps `Knowledge` up to date with one cluster's catalog. Safe for threads.
+
+    At most one reading is under way; whatever asks for another meanwhile is served
+    by the one after it.
+    """
+
+    def __init__(self, cluster: ClusterRuntime) -> None:
+        self._cluster = cluster
+        self._lock = threading.Lock()
+        self._running = False
+        #: How many definitions were seen, and how many of them the catalog has.
+        self._seen = 0
+        self._known = 0
+        self._wanted = True
+        self._tried_at = float("-inf")
+
+    @property
+    def outdated(self) -> bool:
+        """Whether a definition has passed by that the catalog does not have yet."""
+        return self._seen != self._known
+
+    def changed(self) -> None:
+        """Take note that a definition has just been committed by this process."""
+        with self._lock:
+            self._seen += 1
+        self._cluster.touch()
+        self._start()
+
+    def missed(self) -> None:
+        """Take note of something the catalog did not know: it may be out of date."""
+        self._wanted = True
+        self.look()
+
+    def look(self) -> None:
+        """Read it if that is wanted, and was not tried a moment ago."""
+        if self._wanted and monotonic() - self._tried_at > _PAUSE:
+            self._start()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._running or self._cluster.closed:
+                return
+            self._running = True
+        self._cluster.worker.submit(self._run)
+
+    def _run(self) -> None:
+        try:
+            while True:
+                seen = self._seen
+                self._tried_at = monotonic()
+                self._wanted = False
+                self._take_in(self._read(from_writer=seen != self._known))
+                with self._lock:
+                    self._known = seen
+                    if self._seen == seen or self._cluster.closed:
+                        self._running = False
+                        break
+        except BaseException:
+            self._running = False
+            raise
+        self._cluster.touch()
+
+    def _take_in(self, catalog: Catalog | None) -> None:
+        if catalog is None:
+            # Better to know nothing than what is no longer so.
+            self._wanted = True
+            if self.outdated:
+                self._cluster.knowledge.update(EMPTY)
+        else:
+            self._cluster.knowledge.update(catalog)
+
+    def _read(self, *, from_writer: bool) -> Catalog | None:
+        """Ask a node; the writer when only it is sure to have the newest."""
+        cluster = self._cluster
+        deadline = monotonic() + _PATIENCE
+        try:
+            if from_writer:
+                return self._ask(cluster.await_writer(deadline), deadline)
+            node = cluster.pick()
+            return None if node is None else self._ask(node, deadline)
+        except Exception as error:  # noqa: BLE001 - whatever it is, it can be done without
+            if not cluster.closed:
+                logger.warning(
+                    "catalog_not_read reason=%s", " ".join(str(error).split())
+                )
+            return None
+
+    def _ask(self, node: Node, deadline: float) -> Catalog:
+        lease = node.pool.checkout(deadline)
+        outcome = Outcome.DISCARD
+        try:
+            catalog = self._cluster.driver.catalog(lease.connection, deadline)
+            outcome = Outcome.REUSE
+        finally:
+            node.pool.checkin(lease, outcome)
+        return catalog
