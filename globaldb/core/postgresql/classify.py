@@ -146,7 +146,12 @@ def _exact(text: str, command: str, catalog: Catalog) -> Statement:
         return _statement(text, pieces[0], catalog)
     if _atomic_body(pieces):
         return Statement(
-            Verdict.WRITE, "definition", "CREATE", multiple=True, alone=True
+            Verdict.WRITE,
+            "definition",
+            "CREATE",
+            multiple=True,
+            alone=True,
+            defines=True,
         )
     return _script([_statement(text, piece, catalog) for piece in pieces])
 
@@ -193,7 +198,15 @@ def _script(parts: Sequence[Statement]) -> Statement:
     elif verdict in (Verdict.SESSION, Verdict.TRANSACTION):
         verdict, reason = Verdict.PIN, f"script_{reason}"
     alone = any(part.alone for part in parts)
-    return Statement(verdict, reason, parts[0].command, multiple=True, alone=alone)
+    defines = any(part.defines for part in parts)
+    return Statement(
+        verdict,
+        reason,
+        parts[0].command,
+        multiple=True,
+        alone=alone,
+        defines=defines,
+    )
 
 
 def _gravity(part: Statement) -> int:

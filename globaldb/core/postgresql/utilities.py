@@ -61,6 +61,8 @@ _TOGETHER: Final = frozenset(
     ("comment", "grant", "revoke", "truncate", "notify", "lock", "refresh")
 )
 _DEFINE: Final = frozenset(("create", "alter", "drop"))
+# What may change an object that the catalog tells of.
+_DEFINING: Final = _DEFINE | {"import"}
 _TEMPORARY: Final = frozenset(("temp", "temporary"))
 # A body is text to us; these words in it may change what only the connection knows.
 _STATEFUL: Final = ("advisory", "set_config", "setseed", "dblink", "temp", "listen")
@@ -84,7 +86,8 @@ def utility(
     if any(token.text == "pg_temp" for token in tokens):
         return Statement(Verdict.PIN, "temporary_object", command, alone=alone)
     verdict, reason = _judged(word, tokens, judge, catalog)
-    return Statement(verdict, reason, command, alone=alone)
+    defines = word in _DEFINING or (word == "do" and _defining(tokens))
+    return Statement(verdict, reason, command, alone=alone, defines=defines)
 
 
 def _judged(
@@ -106,6 +109,11 @@ def _judged(
         # The catalog would know what a procedure keeps, if it could see it.
         return found._replace(verdict=Verdict.PIN)
     return plain
+
+
+def _defining(tokens: Sequence[Token]) -> bool:
+    bodies = " ".join(token.text for token in tokens if token.kind == "string").lower()
+    return any(word in bodies for word in _DEFINE)
 
 
 def _travels_alone(word: str, tokens: Sequence[Token]) -> bool:
