@@ -64,11 +64,17 @@ class Knowledge:
         return self._catalog
 
     def update(self, catalog: Catalog) -> None:
-        """Go by *catalog* from now on; what was classified by another is forgotten.
+        """Go by *catalog* from now on; what was known by another is forgotten.
 
         So is what was learnt: the objects behind a refusal may have changed too.
         """
-        self._catalog = catalog.with_options(*self._said)
+        catalog = catalog.with_options(*self._said)
+        if catalog != self._catalog:
+            self._catalog = catalog
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget what was learnt and classified: the database has changed."""
         self._learned.clear()
         self.cache.clear()
 

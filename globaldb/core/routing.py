@@ -103,6 +103,32 @@ NEAREST_READER = "nearest_reader"
 READS = frozenset((Verdict.READ, Verdict.NODE_LOCAL))
 
 
+#: Refused in every read-only transaction, wherever it runs; so is what a pipeline
+#: brings, which is looked at on its own.
+_REFUSED_ANYWHERE = frozenset(
+    (
+        "write_statement",
+        "data_modifying_cte",
+        "locking_clause",
+        "definition",
+        "pipeline",
+    )
+)
+
+
+def needs_writer(statement: Statement) -> bool:
+    """Whether a read-only transaction has to be on the writer for *statement*.
+
+    Some of these a reader refuses; others (advisory locks, functions nobody knows) it
+    would run, and nobody would notice.
+    """
+    if statement.verdict is Verdict.TRANSACTION:
+        return statement.action is None
+    return statement.verdict is Verdict.PIN or (
+        statement.verdict is Verdict.WRITE and statement.reason not in _REFUSED_ANYWHERE
+    )
+
+
 def decide(
     statement: Statement, intent: Intent, session: SessionState, topology: Topology
 ) -> Decision:

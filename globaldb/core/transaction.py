@@ -156,6 +156,11 @@ class Transaction:
         self._pending.clear()
         self._savepoints.clear()
 
+    @property
+    def has_savepoints(self) -> bool:
+        """Whether the transaction has savepoints, sent or not."""
+        return bool(self._savepoints)
+
     def has_savepoint(self, name: str) -> bool:
         """Whether *name* is a savepoint of this transaction."""
         return name in self._savepoints

@@ -53,6 +53,7 @@ class CatalogKeeper:
         """Take note that a definition has just been committed by this process."""
         with self._lock:
             self._seen += 1
+        self._cluster.knowledge.forget()
         self._cluster.touch()
         self._start()
 

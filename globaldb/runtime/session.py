@@ -67,6 +67,8 @@ class Session:
         self.route: Route | None = None
         self.face: Any = None
         #: What each statement prepared in SQL does, by name.
+        #: The open transaction has left something on its reader: it cannot move.
+        self.moored = False
         #: The open transaction has changed what the catalog tells of.
         self._defined = False
         self.prepared_bodies: dict[str, Statement] = {}
@@ -113,6 +115,7 @@ class Session:
     def end_transaction(self, *, committed: bool) -> None:
         """Close the books of the transaction: it is over on the server."""
         self.transaction.end()
+        self.moored = False
         if self._defined:
             self._defined = False
             if committed:

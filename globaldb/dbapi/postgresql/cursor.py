@@ -13,6 +13,7 @@ from psycopg import pq
 
 from globaldb.core.faults import Fault
 from globaldb.core.lending import Outcome
+from globaldb.core.routing import needs_writer
 from globaldb.core.statement import Copy as CopyAction, Verdict
 from globaldb.dbapi.postgresql import local
 from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
@@ -223,6 +224,8 @@ class RoutedCursor(psycopg.Cursor[Any]):
             # What psycopg does by itself is not recorded, so it must stay where it is.
             statement = replace(statement, verdict=Verdict.PIN)
         if face.in_pipeline:
+            if not face.session.on_writer and needs_writer(statement):
+                flow.refuse(face.session, statement)
             with self.bound(face):
                 yield self._conn  # type: ignore[misc]
             if statement.verdict is Verdict.PIN:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from globaldb.runtime.flow.capture import current_position
 from globaldb.runtime.flow.execute import execute, explain
 from globaldb.runtime.flow.hold import hold, settle_hold
+from globaldb.runtime.flow.leave import refuse
 from globaldb.runtime.flow.transaction import (
     begin,
     commit,
@@ -24,6 +25,7 @@ __all__ = [
     "execute",
     "explain",
     "hold",
+    "refuse",
     "release",
     "rollback",
     "rollback_to",

@@ -26,6 +26,7 @@ from globaldb.errors import InternalError, NodeLostError
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
+from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.read import read
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.settings import is_setting, make_setting
@@ -93,6 +94,7 @@ def refuse_unforwarded(session: Session, work: Work) -> None:
 
 async def run(session: Session, work: Work) -> None:
     """Run *work* on the lease held, or choose a node for it."""
+    await leave_if_needed(session, work.statement)
     if session.lease is not None:
         await _on_lease(session, work)
         return

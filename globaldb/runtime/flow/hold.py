@@ -18,6 +18,7 @@ from globaldb.errors import InternalError
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.execute import begin_if_needed, refuse_unforwarded
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
+from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.write import borrow_writer
 
@@ -48,6 +49,8 @@ async def hold(
         raise InternalError(
             "the transaction was lost with its connection: roll back, then try again"
         )
+    await leave_if_needed(session, work.statement)
+    session.moored = True
     reason = "transaction" if session.transaction.active else "pinned"
     if session.lease is None:
         with session.using(**dict(work.statement.hints)):

@@ -16,6 +16,7 @@ from globaldb.core.routing import (
     Target,
     decide_read,
     forbids_readers,
+    needs_writer,
     refuse_write,
 )
 from globaldb.core.settings import after_rollback
@@ -115,6 +116,8 @@ def transaction_target(session: Session, work: Work | None) -> Decision:
     if forbids_readers(mode.isolation, default):
         return Decision(Target.WRITER, "serializable")
     if mode.read_only or (mode.read_only is None and _reads_only(session)):
+        if work is not None and needs_writer(work.statement):
+            return Decision(Target.WRITER, work.statement.reason)
         decision = decide_read(intent, session.books, session.cluster.topology)
         if decision.target is Target.READER:
             return Decision(Target.READER, _READ_ONLY, decision.required)
