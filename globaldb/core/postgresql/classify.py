@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
-from globaldb.core.findings import SEVERITY, Finding
+from globaldb.core.findings import Finding
 from globaldb.core.lexer.postgresql import single, tokenize
 from globaldb.core.lexer.reader import TokenReader
 from globaldb.core.postgresql.commands import CARRIERS
@@ -28,6 +28,7 @@ from globaldb.core.postgresql.transactions import (
     savepoint,
 )
 from globaldb.core.postgresql.utilities import UTILITIES, utility
+from globaldb.core.script import join, pieces
 from globaldb.core.statement import Statement, Verdict
 
 if TYPE_CHECKING:
@@ -139,12 +140,12 @@ def _exact(text: str, command: str, catalog: Catalog) -> Statement:
     ):
         # With standard_conforming_strings off the string would go on behind it.
         return _refused("backslash_before_quote", command, text, catalog)
-    pieces = _pieces(tokens)
-    if not pieces:
+    parts = pieces(tokens)
+    if not parts:
         return _EMPTY
-    if len(pieces) == 1:
-        return _statement(text, pieces[0], catalog)
-    if _atomic_body(pieces):
+    if len(parts) == 1:
+        return _statement(text, parts[0], catalog)
+    if _atomic_body(parts):
         return Statement(
             Verdict.WRITE,
             "definition",
@@ -153,7 +154,7 @@ def _exact(text: str, command: str, catalog: Catalog) -> Statement:
             alone=True,
             defines=True,
         )
-    return _script([_statement(text, piece, catalog) for piece in pieces])
+    return join([_statement(text, piece, catalog) for piece in parts])
 
 
 def _refused(reason: str, command: str, text: str, catalog: Catalog) -> Statement:
@@ -161,56 +162,10 @@ def _refused(reason: str, command: str, text: str, catalog: Catalog) -> Statemen
     return Statement(verdict, reason, command, multiple=not single(text), alone=True)
 
 
-def _pieces(tokens: Sequence[Token]) -> list[Sequence[Token]]:
-    """Cut at the semicolons outside parentheses; leave out what is empty."""
-    pieces: list[Sequence[Token]] = []
-    depth = start = 0
-    for index, (kind, sign, _, _) in enumerate(tokens):
-        if kind != "op":
-            continue
-        if sign == "(":
-            depth += 1
-        elif sign == ")":
-            depth -= 1
-        elif sign == ";" and depth <= 0:
-            if index > start:
-                pieces.append(tokens[start:index])
-            start = index + 1
-            depth = 0
-    if start < len(tokens):
-        pieces.append(tokens[start:])
-    return pieces
-
-
-def _atomic_body(pieces: Sequence[Sequence[Token]]) -> bool:
+def _atomic_body(parts: Sequence[Sequence[Token]]) -> bool:
     """Return whether the first piece is a routine whose body goes on in the others."""
-    words = [token.text for token in pieces[0]]
+    words = [token.text for token in parts[0]]
     return words[0] == "create" and ("begin", "atomic") in pairwise(words)
-
-
-def _script(parts: Sequence[Statement]) -> Statement:
-    """Join the verdicts of several statements that travel as one text."""
-    graver = max(parts, key=_gravity)
-    verdict = graver.verdict
-    reason = graver.reason
-    if verdict is Verdict.TRANSACTION and graver.action is None:
-        verdict = Verdict.WRITE
-    elif verdict in (Verdict.SESSION, Verdict.TRANSACTION):
-        verdict, reason = Verdict.PIN, f"script_{reason}"
-    alone = any(part.alone for part in parts)
-    defines = any(part.defines for part in parts)
-    return Statement(
-        verdict,
-        reason,
-        parts[0].command,
-        multiple=True,
-        alone=alone,
-        defines=defines,
-    )
-
-
-def _gravity(part: Statement) -> int:
-    return SEVERITY[part.verdict]
 
 
 def _statement(text: str, tokens: Sequence[Token], catalog: Catalog) -> Statement:
@@ -259,10 +214,10 @@ def _body(tokens: Sequence[Token], catalog: Catalog) -> Finding:
 
 def _inside_literal(catalog: Catalog, text: str) -> Finding:
     """Judge a query given as text, one level deep."""
-    pieces = _pieces(tokenize(text))
-    if len(pieces) != 1:
+    parts = pieces(tokenize(text))
+    if len(parts) != 1:
         return Finding(Verdict.WRITE, "opaque_query")
-    tokens = pieces[0]
+    tokens = parts[0]
     word = tokens[0].text
     found = Query(tokens, catalog, None).judge()
     if word in _DML and found.verdict is not Verdict.PIN:

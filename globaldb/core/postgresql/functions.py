@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from globaldb.core.postgresql.words import names
 from globaldb.core.statement import Verdict
+from globaldb.core.words import names
 
 # Everything this query gave, less the support functions of types (``*_send``,
 # ``*_cmp``, ``*_hash``, validators) and the names in SPECIAL below:

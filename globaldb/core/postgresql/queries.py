@@ -8,16 +8,15 @@ from globaldb.core.catalog import graver
 from globaldb.core.findings import SEVERITY, Finding
 from globaldb.core.lexer.postgresql import literal
 from globaldb.core.postgresql.functions import HARMLESS, RUN_QUERIES, SPECIAL
-from globaldb.core.postgresql.references import mentioned
+from globaldb.core.postgresql.references import mentioned, system_view
 from globaldb.core.postgresql.words import (
-    CONNECTION_VIEWS,
     NEVER_FUNCTIONS,
     NODE_SETTINGS,
-    NODE_VIEWS,
     OTHER_KEYWORDS,
-    names,
 )
+from globaldb.core.script import partners
 from globaldb.core.statement import Verdict
+from globaldb.core.words import names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,7 +85,7 @@ class Query:
         self._tokens = tokens
         self._catalog = catalog
         self._inner = inner
-        self._partner = _partners(tokens)
+        self._partner = partners(tokens)
 
     def judge(self) -> Finding:
         """Return the gravest finding; ``read`` when there is none."""
@@ -154,13 +153,7 @@ class Query:
             self._text(index - 1) == "." and self._name(index - 2) != "pg_catalog"
         ):
             return None
-        if name == "pg_sequences":
-            return _SEQUENCE
-        if name in CONNECTION_VIEWS:
-            return Finding(Verdict.SAME_CONNECTION, "session_state")
-        if name in NODE_VIEWS or name.startswith(("pg_stat_", "pg_statio_")):
-            return Finding(Verdict.NODE_LOCAL, "node_view")
-        return None
+        return system_view(name)
 
     def _name(self, index: int) -> str:
         if 0 <= index < len(self._tokens):
@@ -328,18 +321,3 @@ def _setting(name: str | None) -> Finding | None:
     if name in NODE_SETTINGS:
         return Finding(Verdict.NODE_LOCAL, "node_setting")
     return Finding(Verdict.SAME_CONNECTION, "session_state")
-
-
-def _partners(tokens: Sequence[Token]) -> list[int]:
-    """Return for each parenthesis the index of its partner, elsewhere -1."""
-    partner = [-1] * len(tokens)
-    opened: list[int] = []
-    for index, token in enumerate(tokens):
-        if token.kind != "op":
-            continue
-        if token.text == "(":
-            opened.append(index)
-        elif token.text == ")" and opened:
-            partner[index] = opened.pop()
-            partner[partner[index]] = index
-    return partner

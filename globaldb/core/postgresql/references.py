@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, graver
 from globaldb.core.findings import Finding
-from globaldb.core.postgresql.words import names
 from globaldb.core.statement import Verdict
+from globaldb.core.words import names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -34,6 +34,20 @@ _IMPLYING: Final = names(
 )
 # Unicode escapes could spell any name.
 _ESCAPED: Final = Finding(Verdict.WRITE, "escaped_name")
+
+
+def system_view(name: str) -> Finding | None:
+    """Return what reading the view *name* of pg_catalog does beyond a read, if it does.
+
+    A replica shows the state of a sequence up to 32 steps ahead.
+    """
+    if name == "pg_sequences":
+        return Finding(Verdict.WRITE, "sequence")
+    if name in CONNECTION_VIEWS:
+        return Finding(Verdict.SAME_CONNECTION, "session_state")
+    if name in NODE_VIEWS or name.startswith(("pg_stat_", "pg_statio_")):
+        return Finding(Verdict.NODE_LOCAL, "node_view")
+    return None
 
 
 def mentioned(tokens: Sequence[Token], catalog: Catalog) -> Finding | None:

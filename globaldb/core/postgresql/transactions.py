@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from globaldb.core.lexer.postgresql import literal
+from globaldb.core.modes import modes
 from globaldb.core.statement import (
     Action,
     Begin,
@@ -28,54 +28,12 @@ if TYPE_CHECKING:
 
     from globaldb.core.lexer.reader import TokenReader
 
-_ISOLATION: Final = (
-    ("read", "uncommitted"),
-    ("read", "committed"),
-    ("repeatable", "read"),
-    ("serializable",),
-)
-
 
 def control(
     command: str, reason: str, action: Action, verdict: Verdict = Verdict.TRANSACTION
 ) -> Statement:
     """Return a statement of transaction control, which always travels alone."""
     return Statement(verdict, reason, command, action, alone=True)
-
-
-def modes(reader: TokenReader) -> SetTransaction | None:
-    """Read transaction modes to the end; ``None`` if something else stands there."""
-    asked = SetTransaction()
-    while not reader.done:
-        if reader.accept("isolation", "level"):
-            isolation = _isolation_level(reader)
-            if isolation is None:
-                return None
-            asked = replace(asked, isolation=isolation)
-        elif (flagged := _flag(reader, asked)) is not None:
-            asked = flagged
-        elif not reader.accept(","):
-            return None
-    return asked
-
-
-def _flag(reader: TokenReader, asked: SetTransaction) -> SetTransaction | None:
-    if reader.accept("read", "only"):
-        return replace(asked, read_only=True)
-    if reader.accept("read", "write"):
-        return replace(asked, read_only=False)
-    if reader.accept("deferrable"):
-        return replace(asked, deferrable=True)
-    if reader.accept("not", "deferrable"):
-        return replace(asked, deferrable=False)
-    return None
-
-
-def _isolation_level(reader: TokenReader) -> str | None:
-    for words in _ISOLATION:
-        if reader.accept(*words):
-            return " ".join(words)
-    return None
 
 
 def begin(reader: TokenReader) -> Statement | None:

@@ -7,11 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-
-def names(listed: str) -> frozenset[str]:
-    """Return the words of *listed*, separated by white space, as a set."""
-    return frozenset(listed.split())
-
+from globaldb.core.words import names
 
 # SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'C'): reserved, or not to be
 # used as the name of a function. In front of a parenthesis they call nothing that a

@@ -1,0 +1,285 @@
+"""Settings of MySQL and MariaDB: SET in all its forms, and USE, as actions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from globaldb.core.findings import Finding
+from globaldb.core.lexer.mysql import literal
+from globaldb.core.modes import modes
+from globaldb.core.mysql.transactions import control
+from globaldb.core.statement import (
+    Action,
+    ResetSetting,
+    SetCharacteristics,
+    SetConfig,
+    SetConsistency,
+    SetSetting,
+    SetTransaction,
+    Statement,
+    Verdict,
+)
+from globaldb.core.words import names
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from globaldb.core.lexer import Token
+    from globaldb.core.lexer.reader import TokenReader
+    from globaldb.core.mysql.queries import Judge
+
+#: The name under which Aurora knows the consistency mode of a connection.
+CONSISTENCY: Final = "aurora_replica_read_consistency"
+#: The name under which USE is recorded.
+DATABASE: Final = "database"
+
+_SHARED: Final = frozenset(("global", "persist", "persist_only"))
+_SCOPES: Final = _SHARED | frozenset(("session", "local"))
+# What these set is used up by a later statement: it must not be set again elsewhere.
+_USED_UP: Final = names(
+    """
+    gtid_domain_id gtid_next gtid_seq_no identity insert_id last_insert_id
+    pseudo_thread_id rand_seed1 rand_seed2
+    """
+)
+_TRANSACTION_MODES: Final = {
+    "transaction_isolation": "isolation",
+    "tx_isolation": "isolation",
+    "transaction_read_only": "read_only",
+    "tx_read_only": "read_only",
+}
+# What SET changes for everybody, and what it knows by words of their own.
+_ACCOUNTS: Final = (("password",), ("default", "role"), ("resource", "group"))
+_PHRASES: Final = (
+    (("names",), "names"),
+    (("charset",), "character_set"),
+    (("character", "set"), "character_set"),
+    (("role",), "role"),
+)
+_TRUE: Final = frozenset(("1", "on", "true"))
+_READABLE: Final = frozenset((Verdict.READ, Verdict.NODE_LOCAL))
+_KEPT: Final = Finding(Verdict.SESSION, "user_variable")
+
+
+class _Assignment(NamedTuple):
+    """One of the assignments of a SET.
+
+    *scope* is empty where none was written, ``next`` for ``@@name`` without one.
+    """
+
+    name: str
+    scope: str
+    value: Sequence[Token]
+
+
+def use(reader: TokenReader, _judge: Judge) -> Statement | None:
+    """USE of a database."""
+    reader.next()
+    name = reader.identifier()
+    if name is None or not reader.done:
+        return None
+    return _session("use", SetSetting(DATABASE, reader.sql, value=name), "USE")
+
+
+def _session(reason: str, action: Action, command: str = "SET") -> Statement:
+    return Statement(Verdict.SESSION, reason, command, action)
+
+
+def set_statement(reader: TokenReader, judge: Judge) -> Statement | None:
+    """SET, in all its forms."""
+    reader.next()
+    return _special(reader, judge) or _assignments(reader, judge)
+
+
+def _special(reader: TokenReader, judge: Judge) -> Statement | None:
+    """Read the forms of SET that assign no variables."""
+    if any(reader.accept(*words) for words in _ACCOUNTS):
+        return Statement(Verdict.WRITE, "administration", "SET")
+    if reader.accept("statement"):
+        return _for_one_statement(reader, judge)
+    for words, name in _PHRASES:
+        if reader.accept(*words):
+            return _one(reader, name)
+    ahead = [token.text for token in reader.rest()[:2]]
+    if "transaction" in ahead and (ahead[0] in _SCOPES or ahead[0] == "transaction"):
+        return _transaction(reader)
+    return None
+
+
+def _one(reader: TokenReader, name: str) -> Statement | None:
+    rest = reader.rest()
+    if not rest or any(token.kind == "variable" for token in rest):
+        return None
+    if any(token.text in (",", "(") for token in rest):
+        # SET NAMES utf8, @x = 1: the assignments behind it have meanings of their own.
+        return Statement(Verdict.PIN, "set", "SET")
+    value = None if rest[0].kind == "param" else literal(rest[0]) or rest[0].text
+    if len(rest) == 1 and rest[0].text == "default":
+        return _session("set", ResetSetting(name, reader.sql))
+    return _session("set", SetSetting(name, reader.sql, value=value))
+
+
+def _for_one_statement(reader: TokenReader, judge: Judge) -> Statement | None:
+    """SET STATEMENT name = value, ... FOR a statement, in MariaDB."""
+    tokens = reader.rest()
+    while not reader.done and not reader.accept("for"):
+        reader.next()
+    settings = tokens[: len(tokens) - len(reader.rest())]
+    if (
+        reader.done
+        or reader.word() == "set"
+        or any(token.kind == "variable" or token.text == "(" for token in settings)
+    ):
+        return None
+    carried = judge.statement(reader.rest())
+    verdict = carried.verdict
+    if verdict in (Verdict.SESSION, Verdict.TRANSACTION):
+        verdict = Verdict.PIN
+    return Statement(verdict, carried.reason, "SET")
+
+
+def _transaction(reader: TokenReader) -> Statement | None:
+    """SET [scope] TRANSACTION: for the next one, or for all later ones."""
+    if reader.accept("global"):
+        return Statement(Verdict.WRITE, "administration", "SET")
+    later = reader.accept("session") or reader.accept("local")
+    if not reader.accept("transaction"):
+        return None
+    asked = modes(reader)
+    if asked is None:
+        return None
+    if not later:
+        return control("SET", "set_transaction", asked)
+    action = SetCharacteristics(asked.isolation, asked.read_only)
+    return _session("set_characteristics", action)
+
+
+def _assignments(reader: TokenReader, judge: Judge) -> Statement | None:
+    """Judge one assignment or several."""
+    found: list[_Assignment] = []
+    scope = ""
+    for part in _split(reader.rest()):
+        assignment = _assignment(part, scope)
+        if assignment is None:
+            return None
+        if part[0].text != "@@" and part[0].kind != "variable":
+            scope = assignment.scope
+        found.append(assignment)
+    if not found:
+        return None
+    finding = _beyond_settings(found, judge)
+    if finding is not None:
+        return Statement(*finding, "SET")
+    if len(found) == 1:
+        return _single(found[0], reader.sql)
+    if any(one.name in _TRANSACTION_MODES or one.scope == "next" for one in found):
+        return Statement(Verdict.PIN, "set", "SET")
+    return _session("set", SetConfig(None, local=False, sql=reader.sql))
+
+
+def _split(tokens: Sequence[Token]) -> list[Sequence[Token]]:
+    """Cut at the commas outside parentheses."""
+    parts: list[Sequence[Token]] = []
+    depth = start = 0
+    for index, token in enumerate(tokens):
+        if token.kind != "op":
+            continue
+        if token.text in "()":
+            depth += 1 if token.text == "(" else -1
+        elif token.text == "," and depth <= 0:
+            parts.append(tokens[start:index])
+            start = index + 1
+    parts.append(tokens[start:])
+    return parts
+
+
+def _assignment(tokens: Sequence[Token], scope: str) -> _Assignment | None:
+    """Read ``target = value``; *scope* is that of the assignment before."""
+    texts = [token.text.lower() for token in tokens]
+    end = next((at for at, text in enumerate(texts) if text in ("=", ":=")), 0)
+    if end == 0 or end + 1 >= len(tokens):
+        return None
+    target, value = texts[:end], tokens[end + 1 :]
+    if tokens[0].kind == "variable":
+        return _Assignment(target[0], "session", value) if end == 1 else None
+    if target[0] == "@@":
+        scope, target = "next", target[1:]
+        if target[:1] and target[0] in _SCOPES and target[1:2] == ["."]:
+            scope, target = target[0], target[2:]
+    elif target[0] in _SCOPES and end > 1:
+        scope, target = target[0], target[1:]
+    if not target or any(text == "." for text in target[::2]):
+        return None
+    return _Assignment("".join(target), scope, value)
+
+
+def _beyond_settings(found: Sequence[_Assignment], judge: Judge) -> Finding | None:
+    """Return a finding where the assignments are more than settings to replay."""
+    shared = [one.scope in _SHARED for one in found]
+    finding: Finding | None = None
+    for one in found:
+        judged = _value_finding(one, judge)
+        if judged is None:
+            continue
+        if finding is None or judged.verdict is Verdict.PIN:
+            finding = judged
+    if not any(shared):
+        return finding
+    if all(shared) and (finding is None or finding.verdict is not Verdict.PIN):
+        return Finding(Verdict.WRITE, "administration")
+    return Finding(Verdict.PIN, "administration")
+
+
+def _value_finding(one: _Assignment, judge: Judge) -> Finding | None:
+    """Judge one assignment; ``None`` where running it again does the same again."""
+    if one.name in _USED_UP:
+        return Finding(Verdict.PIN, "session_state")
+    if not any(
+        token.kind == "variable" or token.text in ("(", "@@") for token in one.value
+    ):
+        return None
+    found = judge.expression(one.value)
+    if found.verdict in _READABLE:
+        # The same again, unless it is data: then it may have changed meanwhile.
+        return _KEPT if one.name.startswith("@") else None
+    if found.verdict in (Verdict.SAME_CONNECTION, Verdict.SESSION):
+        return _KEPT
+    return Finding(Verdict.PIN, found.reason)
+
+
+def _single(one: _Assignment, sql: str) -> Statement:
+    value = _value(one.value)
+    default = len(one.value) == 1 and one.value[0].text == "default"
+    if one.name == CONSISTENCY:
+        mode = "default" if default else _mode(value)
+        return _session("set_consistency", SetConsistency(mode))
+    if one.scope == "next" and one.name in _TRANSACTION_MODES:
+        return _next_transaction(_TRANSACTION_MODES[one.name], value)
+    if one.name.startswith("@"):
+        return _session("user_variable", SetSetting(one.name, sql, value=value))
+    if default:
+        return _session("set", ResetSetting(one.name, sql))
+    return _session("set", SetSetting(one.name, sql, value=value))
+
+
+def _value(tokens: Sequence[Token]) -> str | None:
+    if len(tokens) != 1 or tokens[0].kind == "param":
+        return None
+    text = literal(tokens[0])
+    return tokens[0].text if text is None else text
+
+
+def _mode(value: str | None) -> str | None:
+    """Return the consistency mode written as *value*."""
+    mode = (value or "").strip().lower()
+    return None if mode in ("", "off", "none", "null") else mode
+
+
+def _next_transaction(mode: str, value: str | None) -> Statement:
+    """SET of a characteristic without a scope, which means the next transaction."""
+    word = (value or "").lower()
+    if mode == "isolation":
+        asked = SetTransaction(isolation=word.replace("-", " ") or None)
+    else:
+        asked = SetTransaction(read_only=word in _TRUE)
+    return control("SET", "set_transaction", asked)
