@@ -50,5 +50,5 @@ def test_the_catalog_cases_are_still_among_the_cases():
 def test_nothing_that_a_replica_runs_silently_may_go_to_one():
     silent = [case["sql"] for case in CASES if case["silent"]]
     readable = {Verdict.READ, Verdict.NODE_LOCAL}
-    assert len(silent) == 19
+    assert len(silent) == 18
     assert [sql for sql in silent if classify(sql).verdict in readable] == []

@@ -29,6 +29,7 @@ _LOCKING: Final = Finding(Verdict.WRITE, "locking_clause")
 _SEQUENCE: Final = Finding(Verdict.WRITE, "sequence")
 _VARIABLE: Final = Finding(Verdict.SAME_CONNECTION, "user_variable")
 _ASSIGNMENT: Final = Finding(Verdict.SESSION, "user_variable")
+_COUNTED: Final = Finding(Verdict.SAME_CONNECTION, "found_rows")
 _NODE_VIEW: Final = Finding(Verdict.NODE_LOCAL, "node_view")
 #: Words that change data, unless a parenthesis makes functions of two of them.
 DML: Final = frozenset(("insert", "update", "delete", "replace"))
@@ -88,13 +89,13 @@ class Query:
     def _look(self, index: int) -> Finding | None:
         kind, text, _, _ = self._tokens[index]
         if kind == "op":
-            if text == "(" and index:
-                return self._call(index - 1)
-            return self._system_variable(index + 1) if text == "@@" else None
-        if kind == "name" and text in _WATCHED:
-            return self._word(index)
+            if text == "@@":
+                return self._system_variable(index + 1)
+            return self._call(index - 1) if text == "(" and index else None
         if kind == "variable":
             return _ASSIGNMENT if self._text(index + 1) == ":=" else _VARIABLE
+        if kind == "name" and text in _WATCHED:
+            return self._word(index)
         return None if kind == "number" else self._object(index)
 
     def _text(self, index: int) -> str:
@@ -122,17 +123,12 @@ class Query:
         """Judge a word that may have a meaning of its own here."""
         word = self._text(index)
         before, after = self._text(index - 1), self._text(index + 1)
-        if word in _SCHEMAS:
-            return self._object(index)
         if word in ("nextval", "currval"):
             return self._oracle_sequence(word, before, after)
-        if before == ".":
-            return self._relation(index)
+        if before == "." or word in _SCHEMAS:
+            return self._object(index)
         if word in DML:
             return self._data_change(word, before, after)
-        if word == "sql_calc_found_rows":
-            # FOUND_ROWS() must be asked of the connection that counted.
-            return Finding(Verdict.SAME_CONNECTION, "found_rows")
         if word == "into":
             return self._into(index + 1)
         return self._clause(word, after, self._text(index + 2))
@@ -161,7 +157,8 @@ class Query:
             if word == "next":
                 return _SEQUENCE
             return Finding(Verdict.SAME_CONNECTION, "sequence")
-        return None
+        # FOUND_ROWS() must be asked of the connection that counted.
+        return _COUNTED if word == "sql_calc_found_rows" else None
 
     def _into(self, index: int) -> Finding | None:
         """Judge what stands behind INTO: variables, a file, or a table."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, graver
 from globaldb.core.findings import Finding
+from globaldb.core.postgresql.words import CONNECTION_VIEWS, NODE_VIEWS
 from globaldb.core.statement import Verdict
 from globaldb.core.words import names
 
