@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import json
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from globaldb.errors import ConfigurationError, Error, NoNodeAvailableError
@@ -26,7 +29,9 @@ _INTERRUPTED: Final = 130
 
 #: Each command: its module, and what it is for.
 COMMANDS: Final = {
+    "classify": ("globaldb.cli.classify", "say what statements are, running none"),
     "demo": ("globaldb.cli.demo", "see local reads and global writes at work"),
+    "explain": ("globaldb.cli.explain", "say where statements would run now"),
     "lab": ("globaldb.cli.lab", "run a database over regions on this machine"),
 }
 
@@ -34,6 +39,9 @@ COMMANDS: Final = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # What is no text in an argument goes out as the bytes it came in as.
+        sys.stdout.reconfigure(errors="surrogateescape")
     try:
         args = _parse(words)
     except SystemExit as end:
@@ -43,6 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Error as failure:
         complain(failure, as_json=getattr(args, "json", False))
         return exit_code(failure)
+    except BrokenPipeError:
+        # Whoever read the output has seen enough.
+        _hush()
+        return OK
     except KeyboardInterrupt:
         return _INTERRUPTED
 
@@ -61,6 +73,12 @@ def complain(failure: Error, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps({"error": str(failure), "type": type(failure).__name__}))
     print(f"globaldb: {failure}", file=sys.stderr)
+
+
+def _hush() -> None:
+    """Send what is still to be written nowhere; else the interpreter would complain."""
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 def _parse(words: Sequence[str]) -> argparse.Namespace:

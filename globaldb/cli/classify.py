@@ -1,0 +1,75 @@
+"""`globaldb classify`: what statements are taken for, and why. Runs none of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+from globaldb.cli import OK
+from globaldb.cli.language import ENGINES, knowledge
+from globaldb.cli.statements import batches, split
+from globaldb.core.reasons import meaning
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+
+    from globaldb.core.knowledge import Knowledge
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command to *parser*."""
+    parser.epilog = (
+        "Without STATEMENT, standard input has one a line, plain or as a JSON object "
+        'with the key "sql", and one JSON object a line is printed: sql, verdict, '
+        "reason."
+    )
+    parser.add_argument("statement", nargs="*", metavar="STATEMENT")
+    parser.add_argument(
+        "--engine", choices=ENGINES, help="default: the URL's, else postgresql"
+    )
+    parser.add_argument(
+        "--url", help="a database that is asked for its functions, views and tables"
+    )
+    parser.add_argument(
+        "--split",
+        action="store_true",
+        help="standard input is a file of SQL, its statements end with semicolons",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Classify what was given; the exit code says nothing about the verdicts."""
+    known = knowledge(args.engine, args.url)
+    if args.statement:
+        write = _write_lines if args.json else _tell
+        write(args.statement, known)
+        return OK
+    if sys.stdin.isatty():
+        print("globaldb: one statement a line; Ctrl-D ends", file=sys.stderr)
+    given = sys.stdin.buffer
+    for statements in [split(given)] if args.split else batches(given):
+        _write_lines(statements, known)
+    return OK
+
+
+def _write_lines(statements: Iterable[str], known: Knowledge) -> None:
+    """Print a JSON object for each of *statements*, for whoever waits to read them."""
+    lookup, write = known.cache.lookup, json.dumps
+    lines = []
+    for sql in statements:
+        found = lookup(sql)
+        answer = {"sql": sql, "verdict": found.verdict.value, "reason": found.reason}
+        lines.append(write(answer) + "\n")
+    sys.stdout.write("".join(lines))
+    sys.stdout.flush()
+
+
+def _tell(statements: Iterable[str], known: Knowledge) -> None:
+    """Print for a person what each of *statements* is taken for, and why."""
+    for sql in statements:
+        found = known.cache.lookup(sql)
+        print(f"{found.verdict.value}: {sql}")
+        print(f"  {found.reason}: {meaning(found.reason)}")
