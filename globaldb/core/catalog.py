@@ -193,7 +193,8 @@ def _findings(
         if entry.kind is Kind.FUNCTION:
             continue
         finding = _with_calls(entry, functions)
-        if finding.verdict is not Verdict.READ:
+        least = Verdict.PIN if entry.kind is Kind.CHANGE else Verdict.NODE_LOCAL
+        if SEVERITY[finding.verdict] >= SEVERITY[least]:
             _put(found[entry.kind], entry, finding)
     for entry in entries:
         if entry.kind is Kind.FUNCTION:

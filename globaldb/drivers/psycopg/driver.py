@@ -13,10 +13,12 @@ from psycopg import pq
 from globaldb import errors
 from globaldb.core.settings import replay
 from globaldb.drivers.psycopg import probe, translate, wire
+from globaldb.drivers.psycopg.catalog import read_catalog
 from globaldb.drivers.psycopg.physical import Physical
 
 if TYPE_CHECKING:
     from globaldb.config import Config, NodeAddress
+    from globaldb.core.catalog import Catalog
     from globaldb.core.faults import Fault
     from globaldb.core.topology import Sample
     from globaldb.core.trip import Reply, Trip
@@ -77,6 +79,11 @@ class PsycopgDriver:
                 link.execute("; ".join(undo), prepare=False)
                 link.settings = ()
             return probe.sample(link)
+
+    def catalog(self, link: Physical, deadline: float) -> Catalog:
+        """Read what the database says of its own objects: one long query."""
+        with link.until(deadline, expendable=True):
+            return read_catalog(link)
 
     def travel(
         self,
