@@ -63,6 +63,10 @@ class Knowledge:
         """What the database says of its own objects, with the user's word on top."""
         return self._catalog
 
+    def tokens(self, sql: str | bytes) -> Sequence[Token]:
+        """Take *sql* apart by the rules of the engine."""
+        return self._language.tokenize(_text(sql))
+
     def update(self, catalog: Catalog) -> None:
         """Go by *catalog* from now on; what was known by another is forgotten.
 

@@ -12,7 +12,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY
-from globaldb.core.lending import Outcome
 
 if TYPE_CHECKING:
     from globaldb.core.catalog import Catalog
@@ -117,11 +116,10 @@ class CatalogKeeper:
             return None
 
     def _ask(self, node: Node, deadline: float) -> Catalog:
-        lease = node.pool.checkout(deadline)
-        outcome = Outcome.DISCARD
+        """Ask *node* over a connection of its own: sessions count on finding theirs."""
+        cluster = self._cluster
+        link = cluster.driver.open(cluster.config, node.address, deadline)
         try:
-            catalog = self._cluster.driver.catalog(lease.connection, deadline)
-            outcome = Outcome.REUSE
+            return cluster.driver.catalog(link, deadline)
         finally:
-            node.pool.checkin(lease, outcome)
-        return catalog
+            cluster.driver.close(link)

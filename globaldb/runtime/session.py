@@ -11,6 +11,8 @@ from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers
 from globaldb.core.session import SessionState
 from globaldb.core.settings import SettingsBook
+from globaldb.core.statement import Discard, Verdict
+from globaldb.core.temporary import TemporaryTables, created, dropped
 from globaldb.core.topology import Role
 from globaldb.core.transaction import Transaction, TransactionMode
 from globaldb.core.trip import LinkStatus
@@ -25,7 +27,11 @@ if TYPE_CHECKING:
     from globaldb.core.statement import Statement
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.node import Node
+    from globaldb.runtime.port import Work
     from globaldb.runtime.shell import Shell
+
+#: Commands that make, change or remove objects.
+_OF_OBJECTS = frozenset(("CREATE", "ALTER", "DROP", "DO", "CALL"))
 
 
 class Session:
@@ -58,8 +64,10 @@ class Session:
         #: The connection that ran this session's last statement on the writer.
         self.wrote_on: Any = None
         self.node: Node | None = None
-        #: The lease stays after the transaction: something lives on it.
-        self.pinned = False
+        #: Something lives on the lease that any statement may depend on.
+        self.pinned_whole = False
+        #: Only those that name one of these depend on the lease.
+        self.temporary = TemporaryTables()
         #: currval() was used: from now on a write keeps its connection.
         self.pin_writes = False
         #: The settings applied on the lease before its transaction began.
@@ -116,6 +124,7 @@ class Session:
         """Close the books of the transaction: it is over on the server."""
         self.transaction.end()
         self.moored = False
+        self.temporary.end(committed=committed)
         if self._defined:
             self._defined = False
             if committed:
@@ -201,6 +210,41 @@ class Session:
 
     # The physical connection.
 
+    @property
+    def pinned(self) -> bool:
+        """Whether the lease stays after the transaction: something lives on it."""
+        return self.pinned_whole or bool(self.temporary)
+
+    def unpin(self) -> None:
+        """Take note that nothing lives on the lease any more."""
+        self.pinned_whole = False
+        self.temporary.clear()
+
+    def ran(self, work: Work) -> None:
+        """Take note of what a statement that succeeded has left on the lease."""
+        statement = work.statement
+        temporary = statement.reason == "temporary_object" and not statement.multiple
+        if isinstance(statement.action, Discard) and statement.action.what == "TEMP":
+            self.temporary.clear()
+        elif statement.verdict is Verdict.PIN and not temporary:
+            self.pinned_whole = True
+        elif temporary or (self.temporary and statement.command in _OF_OBJECTS):
+            self._count_temporary(work)
+
+    def _count_temporary(self, work: Work) -> None:
+        command, inside = work.statement.command, self.transaction.active
+        tokens = self.cluster.knowledge.tokens(work.source)
+        made = created(tokens)
+        if command == "DROP":
+            self.temporary.remove(dropped(tokens), inside=inside)
+        elif work.statement.verdict is not Verdict.PIN:
+            # A view over a temporary table, or a new name of one, is one as well.
+            self.pinned_whole |= self.temporary.named_in(work.source, ())
+        elif made is None:
+            self.pinned_whole = True
+        else:
+            self.temporary.add(made, inside=inside)
+
     def keep(self, lease: Lease[Any], node: Node) -> None:
         """Hold *lease* from now on, for a transaction or a pin."""
         self._of_writer = node.state.role is Role.WRITER
@@ -220,7 +264,7 @@ class Session:
         if outcome is None and status is LinkStatus.IDLE and self.pinned:
             return
         self.lease = self.node = None
-        self.pinned = False
+        self.unpin()
         self.hand_back(lease, node, outcome)
 
     def account(self) -> None:

@@ -229,7 +229,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
             with self.bound(face):
                 yield self._conn  # type: ignore[misc]
             if statement.verdict is Verdict.PIN:
-                face.session.pinned = True
+                face.session.pinned_whole = True
             return
         with face.holding(statement, along=along) as link, self.bound(face):
             yield link

@@ -27,7 +27,7 @@ from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.leave import leave_if_needed
-from globaldb.runtime.flow.read import read
+from globaldb.runtime.flow.read import find_reader, read
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.settings import is_setting, make_setting
 from globaldb.runtime.flow.write import write
@@ -96,7 +96,8 @@ async def run(session: Session, work: Work) -> None:
     """Run *work* on the lease held, or choose a node for it."""
     await leave_if_needed(session, work.statement)
     if session.lease is not None:
-        await _on_lease(session, work)
+        if not await _beside_lease(session, work):
+            await _on_lease(session, work)
         return
     if session.transaction.state is TransactionState.FAILED:
         raise InternalError(
@@ -114,6 +115,29 @@ async def run(session: Session, work: Work) -> None:
         await read(session, work, decision)
     else:
         await write(session, work, decision.reason)
+
+
+async def _beside_lease(session: Session, work: Work) -> bool:
+    """Read at a reader although the session holds a connection to the writer.
+
+    Only where nothing but temporary tables lives there, and *work* names none. Answers
+    False where no reader is known to be fresh enough.
+    """
+    if session.transaction.active or session.pinned_whole or not session.on_writer:
+        return False
+    cluster = session.cluster
+    if not work.statement.plain or session.temporary.named_in(
+        work.source, cluster.knowledge.catalog.functions
+    ):
+        return False
+    decision = decide(work.statement, session.intent, session.books, cluster.topology)
+    if decision.target is not Target.READER:
+        return False
+    place = await find_reader(session, decision, [])
+    if isinstance(place, str) or not place.caught_up:
+        return False
+    await read(session, work, decision)
+    return True
 
 
 async def _on_lease(session: Session, work: Work) -> None:
@@ -170,8 +194,7 @@ def _succeeded(session: Session, work: Work) -> None:
     lease = session.lease
     if lease is not None and work.on_success is not None:
         work.on_success(lease.connection)
-    if work.statement.verdict is Verdict.PIN:
-        session.pinned = True
+    session.ran(work)
     if work.statement.defines:
         session.defined()
 

@@ -112,7 +112,7 @@ async def settle_hold(
     inside = session.transaction.active
     settle(session, lease, node, reply)
     if work.statement.verdict is Verdict.PIN and not failed:
-        session.pinned = True
+        session.pinned_whole = True
     if session.transaction.active and status is not LinkStatus.LOST:
         return
     session.account()

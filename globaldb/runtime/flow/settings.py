@@ -80,7 +80,8 @@ async def make_setting(
         await read(session, work, Decision(Target.READER, "session_setting"))
     session.hot = None
     if isinstance(action, Discard) and action.what == "ALL":
-        session.pin_writes = session.pinned = False
+        session.pin_writes = False
+        session.unpin()
         session.release()
 
 

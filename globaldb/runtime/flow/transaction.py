@@ -76,7 +76,7 @@ async def first_statement(session: Session, work: Work) -> None:
     session.route = _route(session, work, node, reason)
     take_in(session, node, lease, reply, script=work.statement.multiple)
     if session.pin_writes and session.on_writer:
-        session.pinned = True
+        session.pinned_whole = True
 
 
 def _try_again(session: Session, work: Work, reply: Reply, reason: str) -> bool:

@@ -50,7 +50,7 @@ async def write(
                     work.on_success(lease.connection)
                 if work.statement.defines:
                     session.defined()
-                _keep_if_pinned(session, work.statement, lease, node)
+                _keep_if_pinned(session, work, lease, node)
                 return
         finally:
             if session.lease is not lease:
@@ -131,16 +131,14 @@ def refuse_foreign(session: Session, statement: Statement, lease: Lease[Any]) ->
 
 
 def _keep_if_pinned(
-    session: Session, statement: Statement, lease: Lease[Any], node: Node
+    session: Session, work: Work, lease: Lease[Any], node: Node
 ) -> None:
-    pins = statement.verdict is Verdict.PIN or (
-        session.pin_writes and statement.verdict is Verdict.WRITE
-    )
-    if pins:
-        session.pinned = True
-        if session.lease is None:
-            session.applied_before = lease.connection.settings
-            session.keep(lease, node)
+    session.ran(work)
+    if session.pin_writes and work.statement.verdict is Verdict.WRITE:
+        session.pinned_whole = True
+    if session.pinned and session.lease is None:
+        session.applied_before = lease.connection.settings
+        session.keep(lease, node)
 
 
 def _route(
