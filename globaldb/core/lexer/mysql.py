@@ -211,24 +211,26 @@ def single(text: str) -> bool | None:
     Much faster than tokens, for statements with megabytes of values. A semicolon
     inside parentheses or a routine's body counts as an end.
     """
+    end = second(text)
+    return None if end is None else end == len(text)
+
+
+def second(text: str, quoting: Quoting = QUOTINGS[0]) -> int | None:
+    """Return where the second statement of *text* begins, its end if there is none.
+
+    ``None`` if it is unclear: something is not terminated, or only some servers read
+    it.
+    """
     if "/*!" in text or "/*M!" in text:
         return None
     if text.find(";") in (-1, len(text) - 1):
-        return True
-    answers = {_single(text, quoting) for quoting in quotings(text)}
-    return answers.pop() if len(answers) == 1 else None
-
-
-def _single(text: str, quoting: Quoting) -> bool | None:
+        return len(text)
     first = _STATEMENTS[quoting].match(text)
-    if first is None:
+    rest = None if first is None else _REST.match(text, first.end())
+    if first is None or rest is None:
         return None
-    rest = _REST.match(text, first.end())
-    if rest is None:
-        return None
-    if rest.end() == len(text):
-        return True
-    return False if text[first.end()] == ";" else None
+    end = rest.end()
+    return end if end == len(text) or text[first.end()] == ";" else None
 
 
 def literal(token: Token) -> str | None:

@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
-from globaldb.core.lexer.mysql import gates, quotings, single, tokenize
+from globaldb.core.lexer.mysql import gates, quotings, second, single, tokenize
 from globaldb.core.lexer.reader import TokenReader
 from globaldb.core.mysql.commands import CARRIERS, call
 from globaldb.core.mysql.dialect import MYSQL, Dialect
 from globaldb.core.mysql.queries import DML, Judge, Query
-from globaldb.core.mysql.scripts import block, compound, script
+from globaldb.core.mysql.scripts import BLOCKS, block, compound, script
 from globaldb.core.mysql.settings import set_statement, use
 from globaldb.core.mysql.show import show
 from globaldb.core.mysql.skim import plain_read
@@ -69,7 +69,13 @@ _CONTROL: Final[dict[str, Callable[[TokenReader], Statement | None]]] = {
     "savepoint": savepoint,
     "release": release,
 }
+_START: Final = re.compile(r"\(|[A-Za-z]++")
 _CARRIERS: Final = CARRIERS | {"set": set_statement, "use": use, "show": show}
+
+#: The words that begin a statement, of those that do more than fail.
+_KNOWN: Final = frozenset(
+    (*_QUERIES, *DML, *_CONTROL, *READS, "call", *_CARRIERS, *UTILITIES, *BLOCKS)
+)
 
 
 def classify(
@@ -81,10 +87,10 @@ def classify(
     word = "" if head is None else head[1].lower()
     if word in _QUERIES and plain_read(text, catalog):
         return _PLAIN_READS[word]
-    if word in DML and not _hinted(text) and single(text):
+    if word in DML and not _hinted(text, catalog) and _alone(text):
         return _PLAIN_WRITES[word]
     if len(text) > LONGEST:
-        return _too_long(text, word.upper())
+        return _too_long(text, word.upper(), catalog)
     return _exact(text, word.upper(), catalog, dialect)
 
 
@@ -95,14 +101,32 @@ def _decode(sql: bytes) -> str:
         return sql.decode("latin-1")
 
 
-def _hinted(text: str) -> bool:
+def _hinted(text: str, catalog: Catalog) -> bool:
     lowered = text.lower()
-    return any(hint in lowered for hint in _HINTS)
+    return any(hint in lowered for hint in (*_HINTS, *catalog.keeping))
 
 
-def _too_long(text: str, command: str) -> Statement:
-    multiple = not single(text)
-    keeps = multiple or _hinted(text) or "temporary" in text.lower()
+def _alone(text: str) -> bool:
+    """Return whether *text* runs one statement, however its quotes are read.
+
+    A string may end elsewhere to a server without backslash escapes; what then stands
+    behind a semicolon is a statement only if it begins like one.
+    """
+    if not single(text):
+        return False
+    for quoting in quotings(text)[1:]:
+        begins = second(text, quoting)
+        if begins is None:
+            continue
+        start = _START.match(text, begins)
+        if start is not None and (start[0] == "(" or start[0].lower() in _KNOWN):
+            return False
+    return True
+
+
+def _too_long(text: str, command: str, catalog: Catalog) -> Statement:
+    multiple = not _alone(text)
+    keeps = multiple or _hinted(text, catalog) or "temporary" in text.lower()
     verdict = Verdict.PIN if keeps else Verdict.WRITE
     return Statement(verdict, "too_long", command, multiple=multiple, alone=True)
 
@@ -111,7 +135,7 @@ def _exact(text: str, command: str, catalog: Catalog, dialect: Dialect) -> State
     """Classify token by token, in every way the text may be read."""
     versions = readings(gates(text), dialect)
     if versions is None:
-        return _refused("version_comment", command, text)
+        return _refused("version_comment", command, text, catalog)
     found: list[Statement] = []
     for quoting in quotings(text):
         for executes in versions:
@@ -120,7 +144,7 @@ def _exact(text: str, command: str, catalog: Catalog, dialect: Dialect) -> State
     first = found[0]
     if len(found) == 1:
         if first.reason == "unparsable":
-            return _refused("unparsable", command, text)
+            return _refused("unparsable", command, text, catalog)
         return first
     return _gravest(found, command)
 
@@ -140,9 +164,9 @@ def _gravest(found: Sequence[Statement], command: str) -> Statement:
     return replace(worst, multiple=multiple) if multiple else worst
 
 
-def _refused(reason: str, command: str, text: str) -> Statement:
-    verdict = Verdict.PIN if _hinted(text) else Verdict.WRITE
-    return Statement(verdict, reason, command, multiple=not single(text), alone=True)
+def _refused(reason: str, command: str, text: str, catalog: Catalog) -> Statement:
+    verdict = Verdict.PIN if _hinted(text, catalog) else Verdict.WRITE
+    return Statement(verdict, reason, command, multiple=not _alone(text), alone=True)
 
 
 def _read(

@@ -42,6 +42,7 @@ _WATCHED: Final = (
     | frozenset(("for", "into", "lock", "next", "previous", "nextval", "currval"))
     | frozenset(("sql_calc_found_rows",))
 )
+_WATCHED_SIGNS: Final = frozenset(("(", "@@"))
 # In front of these words and signs a table's name may stand, and no column's.
 _BEFORE_TABLES: Final = frozenset(
     ("from", "join", "straight_join", "table", "update", "into", ",", "(", "in")
@@ -74,7 +75,17 @@ class Query:
         What writes, and changes what its connection knows, must keep its connection.
         """
         worst, writes = READ, None
-        for index in range(len(self._tokens)):
+        quiet = not self._catalog.relations
+        for index, (kind, text, _, _) in enumerate(self._tokens):
+            if (
+                text not in _WATCHED_SIGNS
+                if kind == "op"
+                else (
+                    kind == "number"
+                    or (quiet and kind == "name" and text not in _WATCHED)
+                )
+            ):
+                continue
             finding = self._look(index)
             if finding is None:
                 continue
@@ -94,9 +105,9 @@ class Query:
             return self._call(index - 1) if text == "(" and index else None
         if kind == "variable":
             return _ASSIGNMENT if self._text(index + 1) == ":=" else _VARIABLE
-        if kind == "name" and text in _WATCHED:
-            return self._word(index)
-        return None if kind == "number" else self._object(index)
+        if kind == "name":
+            return self._word(index) if text in _WATCHED else self._relation(index)
+        return self._object(index) if kind in ("quoted", "string") else None
 
     def _text(self, index: int) -> str:
         """Return the word or sign at *index*; empty for anything else."""

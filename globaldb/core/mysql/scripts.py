@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
     from globaldb.core.lexer import Token
 
-# What may begin a statement of MariaDB with statements inside.
-_BLOCKS: Final = frozenset(("if", "case", "loop", "while", "repeat", "for", "declare"))
-_BODIES: Final = _BLOCKS | frozenset(("begin",))
+#: What may begin a statement of MariaDB with statements inside.
+BLOCKS: Final = frozenset(("if", "case", "loop", "while", "repeat", "for", "declare"))
+_BODIES: Final = BLOCKS | frozenset(("begin",))
 # Words of statements that change what only the connection knows.
 _STATEFUL: Final = names(
     """
@@ -69,7 +69,7 @@ def _forget_source(
 def compound(tokens: Sequence[Token]) -> bool:
     """Return whether a statement begins here that may hold others."""
     words = [token.text for token in tokens[:3]]
-    if words == ["begin", "not", "atomic"] or words[0] in _BLOCKS:
+    if words == ["begin", "not", "atomic"] or words[0] in BLOCKS:
         return True
     return defines_routine(tokens)
 

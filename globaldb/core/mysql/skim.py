@@ -18,17 +18,17 @@ if TYPE_CHECKING:
     from globaldb.core.catalog import Catalog
 
 # Comments, backslashes (strings may end elsewhere), scripts, variables, ODBC escapes.
-_NEEDS_TOKENS: Final = re.compile(r"[\\;\0#@{]|--|/\*")
+_NEEDS_TOKENS: Final = ("\\", ";", "\0", "#", "@", "{", "--", "/*")
 # A doubled quote reads as two texts side by side, which is the same to us.
 _STRING: Final = re.compile(r"'[^']*+'")
 _QUOTED: Final = re.compile(r"""'[^']*+'|`[^`]*+`|"[^"]*+\"""")
 # Where a quoted text stood there is a NUL now: "name" in a call, or names with space
 # around their dots, or a placeholder run together with a word.
-_QUOTED_CALL: Final = re.compile(r"\0[\0.a-z0-9_$]*+\s*+\(")
 _LOOSE_DOT: Final = re.compile(r"\.(?:(?=\s)|(?<=\s\.))")
 _GLUED: Final = re.compile(r"%(?:\([a-z0-9_]++\))?+s[a-z0-9_$]")
-_OVER: Final = re.compile(r"\)\s*+over\s*+(?=\()")
 _WORD: Final = re.compile(r"[a-z0-9_$][a-z0-9_$.]*+(?:\s*+\()?+")
+# Backwards, a call begins with its parenthesis: there are few of them to look at.
+_CALL: Final = re.compile(r"\(\s*+([a-z0-9_$.\0]*+)")
 
 _SUSPICIOUS: Final = names(
     """
@@ -39,9 +39,7 @@ _SUSPICIOUS: Final = names(
 #: The server's own schemas, and the sequences of MariaDB's Oracle mode.
 _TELLING: Final = ("_schema", "mysql", "sys", "nextval", "currval")
 _CALLABLE: Final = (NEVER_FUNCTIONS | HARMLESS) - SPECIAL.keys()
-_CALLS: Final = frozenset(f"{name}(" for name in _CALLABLE) | frozenset(
-    f"{name} (" for name in NEVER_FUNCTIONS
-)
+_CALLS: Final = frozenset(name[::-1] for name in _CALLABLE) | {""}
 
 
 def _tells(body: str, catalog: Catalog) -> bool:
@@ -54,7 +52,7 @@ def _tells(body: str, catalog: Catalog) -> bool:
 def plain_read(text: str, catalog: Catalog) -> bool:
     """Return whether *text*, known to begin as a query, is surely a plain read."""
     body = text.rstrip(" \t\r\n\f;")
-    if _NEEDS_TOKENS.search(body):
+    if any(sign in body for sign in _NEEDS_TOKENS):
         return False
     quoted = _QUOTED if "`" in body or '"' in body else _STRING
     blank = quoted.sub("\0", body)
@@ -64,17 +62,10 @@ def plain_read(text: str, catalog: Catalog) -> bool:
     if _tells(body.lower(), catalog):
         return False
     body = blank.lower()
-    if (
-        _LOOSE_DOT.search(body)
-        or _QUOTED_CALL.search(body)
-        or ("%" in body and _GLUED.search(body))
+    if _LOOSE_DOT.search(body) or ("%" in body and _GLUED.search(body)):
+        return False
+    if any(word in body for word in _SUSPICIOUS) and not _SUSPICIOUS.isdisjoint(
+        _WORD.findall(body)
     ):
         return False
-    if "over" in body:
-        body = _OVER.sub(")", body)
-    words = frozenset(_WORD.findall(body))
-    return words.isdisjoint(_SUSPICIOUS) and all(
-        word in _CALLS or word[:-1].rstrip() in _CALLABLE
-        for word in words
-        if word[-1] == "("
-    )
+    return _CALLS.issuperset(_CALL.findall(body[::-1]))
