@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from globaldb.core.postgresql.support import SUPPORT
 from globaldb.core.statement import Verdict
 from globaldb.core.words import names
 
@@ -26,7 +27,7 @@ from globaldb.core.words import names
 # and starts_with, which is also an operator, and these volatile ones, each looked at:
 # the clocks, the random generators, the sizes of relations, pg_sleep, the sampling
 # methods, commit timestamps, partition trees, current_query.
-HARMLESS: Final = names(
+HARMLESS: Final = SUPPORT | names(
     """
     abbrev abs aclcontains acldefault aclexplode aclinsert aclremove acos acosd
     acosh age any_value any_value_transfn area array_agg array_append array_dims
@@ -393,7 +394,13 @@ SPECIAL: Final[dict[str, tuple[Verdict, str]]] = {
     for name in listed.split()
 }
 
-#: Functions that run the query given to them as text: their argument is judged.
+#: Functions that run the query given to them as text: that argument is judged.
 RUN_QUERIES: Final = frozenset(
-    ("query_to_xml", "query_to_xmlschema", "query_to_xml_and_xmlschema", "ts_stat")
+    (
+        "query_to_xml",
+        "query_to_xmlschema",
+        "query_to_xml_and_xmlschema",
+        "ts_rewrite",
+        "ts_stat",
+    )
 )

@@ -57,6 +57,8 @@ _PAIRS: Final = frozenset(
         ("char", "varying"),
         ("nchar", "varying"),
         ("bit", "varying"),
+        ("interval", "second"),
+        ("to", "second"),
     )
 )
 _TRIPLES: Final = frozenset(
@@ -287,6 +289,8 @@ class Query:
         argument = literal(self._tokens[index]) if index < len(self._tokens) else None
         if name == "current_setting":
             return _setting(argument)
+        if name == "ts_rewrite":
+            return self._rewrite(index)
         if name in RUN_QUERIES:
             return self._run_query(argument)
         if name == "set_config":
@@ -298,6 +302,24 @@ class Query:
         if found is None:
             return _UNKNOWN
         return None if found.verdict is Verdict.READ else found
+
+    def _rewrite(self, index: int) -> Finding | None:
+        """Judge ts_rewrite(): with two arguments, the second is a query."""
+        starts = self._arguments(index)
+        if len(starts) == 3:
+            return None
+        return self._run_query(literal(self._tokens[starts[-1]]))
+
+    def _arguments(self, index: int) -> list[int]:
+        """Return where each argument of the call begins whose first is at *index*."""
+        starts, end = [index], self._partner[index - 1]
+        while index < end:
+            if self._text(index) == "(":
+                index = max(index, self._partner[index])
+            elif self._text(index) == ",":
+                starts.append(index + 1)
+            index += 1
+        return starts
 
     def _run_query(self, text: str | None) -> Finding | None:
         """Judge a text that a function runs: the server refuses commands there."""
