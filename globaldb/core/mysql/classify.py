@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
+from globaldb.core.findings import SEVERITY
 from globaldb.core.lexer.mysql import gates, quotings, second, single, tokenize
 from globaldb.core.lexer.reader import TokenReader
 from globaldb.core.mysql.commands import CARRIERS, call
@@ -52,6 +53,7 @@ _QUERIES: Final = {
 }
 # A write that holds one of these may also change what only its connection knows.
 _HINTS: Final = ("_lock", ":=")
+_WRITE: Final = SEVERITY[Verdict.WRITE]
 _PLAIN_READS: Final = {
     word: Statement(Verdict.READ, reason, word.upper())
     for word, reason in _QUERIES.items()
@@ -216,37 +218,50 @@ def _statement(
     """Classify one statement."""
     first = next((token for token in tokens if token.text != "("), tokens[0])
     word = first.text if first.kind == "name" else ""
-    reader = TokenReader(text, tokens)
-    found: Statement | None = None
-    if word in _QUERIES or word in DML:
-        found = _query(word, judge.expression(tokens))
-    elif word in _CONTROL:
-        found = _CONTROL[word](reader)
-    elif word in READS:
-        found = _reading(word, judge.expression(tokens))
-    elif word == "call":
-        found = call(reader, judge, catalog)
-    elif [token.text for token in tokens[:2]] == ["drop", "prepare"]:
-        found = CARRIERS["deallocate"](reader, judge)
-    elif word in _CARRIERS:
-        found = _CARRIERS[word](reader, judge)
-    elif word in UTILITIES:
-        found = utility(word, tokens, judge)
-    return found or Statement(
+    if word in DML:
+        return _change(word, tokens, judge.expression(tokens), catalog)
+    if word in _QUERIES:
+        return _query(word, judge.expression(tokens))
+    if word in READS:
+        return _reading(word, judge.expression(tokens))
+    return _command(word, TokenReader(text, tokens), judge, catalog) or Statement(
         Verdict.WRITE, "unknown_statement", word.upper(), alone=True
     )
 
 
+def _command(
+    word: str, reader: TokenReader, judge: Judge, catalog: Catalog
+) -> Statement | None:
+    """Classify what is no query and no data change; ``None`` if it is unknown."""
+    if word in _CONTROL:
+        return _CONTROL[word](reader)
+    if word == "call":
+        return call(reader, judge, catalog)
+    if [token.text for token in reader.rest()[:2]] == ["drop", "prepare"]:
+        return CARRIERS["deallocate"](reader, judge)
+    if word in _CARRIERS:
+        return _CARRIERS[word](reader, judge)
+    return utility(word, reader.rest(), judge) if word in UTILITIES else None
+
+
+def _change(
+    word: str, tokens: Sequence[Token], found: Finding, catalog: Catalog
+) -> Statement:
+    """Return a data change, with what was found in it and in triggers of its tables."""
+    pins = [found] if SEVERITY[found.verdict] > _WRITE else []
+    if catalog.changes:
+        kept = (catalog.changes.get(token.text.lower()) for token in tokens)
+        pins += [one for one in kept if one and one.verdict is Verdict.PIN]
+    if pins:
+        return Statement(Verdict.PIN, pins[0].reason, word.upper())
+    return _PLAIN_WRITES[word]
+
+
 def _query(word: str, found: Finding) -> Statement:
-    """Return a query or a data change, with what was found in it."""
-    command = word.upper()
-    if word in DML:
-        if found.verdict in (Verdict.PIN, Verdict.SESSION):
-            return Statement(Verdict.PIN, found.reason, command)
-        return _PLAIN_WRITES[word]
+    """Return a query, with what was found in it."""
     if found.verdict is Verdict.READ:
         return _PLAIN_READS[word]
-    return Statement(*found, command)
+    return Statement(*found, word.upper())
 
 
 def _reading(word: str, found: Finding) -> Statement:

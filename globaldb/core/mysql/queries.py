@@ -258,6 +258,9 @@ class Query:
         return _UNKNOWN
 
     def _function(self, name: str, opened: int, *, quoted: bool) -> Finding | None:
+        said = self._catalog.listed and self._catalog.listing("", name)
+        if said:
+            return said if said.verdict is not Verdict.READ else None
         if name in SPECIAL:
             if name == "last_insert_id" and self._partner[opened] != opened + 1:
                 # With an argument it sets what it returns.

@@ -26,6 +26,8 @@ _QUOTED: Final = re.compile(r"""'[^']*+'|`[^`]*+`|"[^"]*+\"""")
 # around their dots, or a placeholder run together with a word.
 _LOOSE_DOT: Final = re.compile(r"\.(?:(?=\s)|(?<=\s\.))")
 _GLUED: Final = re.compile(r"%(?:\([a-z0-9_]++\))?+s[a-z0-9_$]")
+_NAME: Final = re.compile(r"[\w$]++")
+_BACKTICKED: Final = re.compile(r"`([^`]*+)`")
 _WORD: Final = re.compile(r"[a-z0-9_$][a-z0-9_$.]*+(?:\s*+\()?+")
 # Backwards, a call begins with its parenthesis: there are few of them to look at.
 _CALL: Final = re.compile(r"\(\s*+([a-z0-9_$.\0]*+)")
@@ -44,8 +46,11 @@ _CALLS: Final = frozenset(name[::-1] for name in _CALLABLE) | {""}
 
 def _tells(body: str, catalog: Catalog) -> bool:
     """Return whether a name in *body*, quoted or not, may need a closer look."""
-    return any(telling in body for telling in _TELLING) or any(
-        name in body for name in catalog.relations
+    if any(telling in body for telling in _TELLING):
+        return True
+    return bool(catalog.watched) and not (
+        catalog.watched.isdisjoint(_NAME.findall(body))
+        and catalog.watched.isdisjoint(_BACKTICKED.findall(body))
     )
 
 
