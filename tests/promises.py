@@ -88,12 +88,14 @@ def reads_own_writes(
 def cluster(lab: Lab, region: str = FAR, **options: Any) -> Iterator[globaldb.Cluster]:
     """A cluster as an application in *region* has it, whose monitor keeps quiet.
 
-    Every node was asked once, so that the next decision is not one of haste.
+    Every node was asked once, and one for the catalog, so that the next decision is
+    not one of haste.
     """
     options = {"autocommit": True, "probe_interval": 60, **options}
     with globaldb.Cluster(lab.url(region), **options) as found:
         found.connect().close()
         until(lambda: all(node.reachable for node in found.topology.nodes.values()))
+        until(lambda: found.runtime.catalog.present)
         yield found
 
 

@@ -68,14 +68,19 @@ class Knowledge:
         return self._language.tokenize(_text(sql))
 
     def update(self, catalog: Catalog) -> None:
-        """Go by *catalog* from now on; what was known by another is forgotten.
+        """Go by *catalog* from now on; what was classified by another is forgotten.
 
-        So is what was learnt: the objects behind a refusal may have changed too.
+        So is what was learnt, when there was another: the objects behind a refusal
+        may have changed too.
         """
         catalog = catalog.with_options(*self._said)
-        if catalog != self._catalog:
-            self._catalog = catalog
-            self.forget()
+        before = self._catalog
+        if catalog == before:
+            return
+        self._catalog = catalog
+        if before.entries:
+            self._learned.clear()
+        self.cache.clear()
 
     def forget(self) -> None:
         """Forget what was learnt and classified: the database has changed."""

@@ -42,6 +42,12 @@ class CatalogKeeper:
         self._known = 0
         self._wanted = True
         self._tried_at = float("-inf")
+        self._present = False
+
+    @property
+    def present(self) -> bool:
+        """Whether it was read, and nothing is known to have changed since."""
+        return self._present and not self.outdated
 
     @property
     def outdated(self) -> bool:
@@ -98,6 +104,7 @@ class CatalogKeeper:
                 self._cluster.knowledge.update(EMPTY)
         else:
             self._cluster.knowledge.update(catalog)
+            self._present = True
 
     def _read(self, *, from_writer: bool) -> Catalog | None:
         """Ask a node; the writer when only it is sure to have the newest."""
