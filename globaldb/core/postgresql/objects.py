@@ -49,8 +49,8 @@ _EXTENSIONS: Final = {
     for listed, finding in (
         (_HARMLESS_EXTENSIONS, _READ),
         (_NODE_EXTENSIONS, Finding(Verdict.NODE_LOCAL, "node_function")),
-        # Sets a threshold for the session.
-        ({"pg_trgm": "set_limit"}, _KEEPS),
+        # They set what the session goes by.
+        ({"pg_trgm": "set_limit", "isn": "isn_weak"}, _KEEPS),
     )
     for extension, words in listed.items()
     for name in words.split()

@@ -102,7 +102,7 @@ wordy AS MATERIALIZED (SELECT DISTINCT oid FROM said),
 special AS MATERIALIZED (
   SELECT oid::text AS id, proname FROM pg_proc
    WHERE pronamespace = 'pg_catalog'::regnamespace
-     AND (provolatile = 'v' OR proname = ANY ({special}))
+     AND (provolatile = 'v' OR proname::text = ANY ({special}))
 ),
 viewed AS MATERIALIZED (
   SELECT r.oid, r.ev_class, r.ev_action::text AS tree
