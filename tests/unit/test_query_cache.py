@@ -67,3 +67,16 @@ def test_clearing_forgets_everything():
     cache.clear()
     cache.lookup("a")
     assert seen == ["a", "a"]
+
+
+def test_what_was_classified_before_a_change_is_not_kept_after_it():
+    seen, classify = counting()
+
+    def classify_meanwhile(sql):
+        cache.clear()
+        return classify(sql)
+
+    cache = QueryCache(classify_meanwhile)
+    cache.lookup("a")
+    cache.lookup("a")
+    assert seen == ["a", "a"]
