@@ -248,7 +248,9 @@ def _change(
     word: str, tokens: Sequence[Token], found: Finding, catalog: Catalog
 ) -> Statement:
     """Return a data change, with what was found in it and in triggers of its tables."""
-    pins = [found] if SEVERITY[found.verdict] > _WRITE else []
+    # An INSERT sets LAST_INSERT_ID() too, and is no more than a write.
+    keeps = SEVERITY[found.verdict] > _WRITE and found.reason != "last_insert_id"
+    pins = [found] if keeps else []
     if catalog.changes:
         kept = (catalog.changes.get(token.text.lower()) for token in tokens)
         pins += [one for one in kept if one and one.verdict is Verdict.PIN]

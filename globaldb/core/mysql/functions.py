@@ -11,9 +11,9 @@ from typing import Final
 from globaldb.core.statement import Verdict
 from globaldb.core.words import names
 
-# Every name in the servers' programs that did not get error 1305 (no such function)
-# as SELECT name() and SELECT name(1), less those in SPECIAL below and those that set
-# up replication; and functions of later MariaDB.
+# Every name in the servers' programs and manuals of which SELECT name(), name(1) or
+# name(1,1) did not say that there is no such function (error 1305), less those in
+# SPECIAL below and those that set up replication; and functions of later MariaDB.
 HARMLESS: Final = names(
     """
     abs acos add_months adddate addtime aes_decrypt aes_encrypt analyse any_value
@@ -29,7 +29,7 @@ HARMLESS: Final = names(
     current_role_in current_time current_timestamp current_user current_user_in
     curtime database date date_add date_format date_sub datediff day dayname
     dayofmonth dayofweek dayofyear decode decode_histogram decode_oracle degrees
-    dense_rank des_decrypt des_encrypt elt encode endpoint exp export_set
+    dense_rank des_decrypt des_encrypt elt encode encrypt endpoint exp export_set
     exteriorring extract extractvalue field find_in_set first_value floor format
     format_bytes format_pico_time from_base64 from_days from_unixtime from_vector
     geomcollection geomcollfromtext geomcollfromwkb geometrycollection
@@ -39,7 +39,7 @@ HARMLESS: Final = names(
     get_dd_index_sub_part_length get_dd_property_key_value get_dd_schema_options
     get_dd_tablespace_private_data get_jdv_property_key_value glength greatest
     group_concat grouping gtid_subset gtid_subtract hex hour ifnull inet6_aton
-    inet6_ntoa inet_aton inet_ntoa interiorringn internal_auto_increment
+    inet6_ntoa inet_aton inet_ntoa instr interiorringn internal_auto_increment
     internal_avg_row_length internal_check_time internal_checksum internal_data_free
     internal_data_length internal_dd_char_length internal_get_comment_or_error
     internal_get_dd_column_extra internal_get_enabled_role_json
@@ -66,41 +66,40 @@ HARMLESS: Final = names(
     json_quote json_remove json_replace json_schema_valid
     json_schema_validation_report json_search json_set json_storage_free
     json_storage_size json_table json_type json_unquote json_valid json_value lag
-    last_day last_value lcase lead least lengthb linefromtext linefromwkb linestring
-    linestringfromtext linestringfromwkb ln localtime localtimestamp locate log
-    log10 log2 lower lpad lpad_oracle ltrim ltrim_oracle make_set makedate maketime
-    max mbrcontains mbrcoveredby mbrcovers mbrdisjoint mbrequal mbrequals
-    mbrintersects mbroverlaps mbrtouches mbrwithin md5 median microsecond mid min
-    minute mlinefromtext mlinefromwkb month monthname mpointfromtext mpointfromwkb
-    mpolyfromtext mpolyfromwkb multilinestring multilinestringfromtext
+    last_day last_value lcase lead least length lengthb linefromtext linefromwkb
+    linestring linestringfromtext linestringfromwkb ln localtime localtimestamp
+    locate log log10 log2 lower lpad lpad_oracle ltrim ltrim_oracle make_set
+    makedate maketime max mbrcontains mbrcoveredby mbrcovers mbrdisjoint mbrequal
+    mbrequals mbrintersects mbroverlaps mbrtouches mbrwithin md5 median microsecond
+    mid min minute mlinefromtext mlinefromwkb month monthname mpointfromtext
+    mpointfromwkb mpolyfromtext mpolyfromwkb multilinestring multilinestringfromtext
     multilinestringfromwkb multipoint multipointfromtext multipointfromwkb
     multipolygon multipolygonfromtext multipolygonfromwkb name_const
     natural_sort_key now nth_value ntile nullif numgeometries numinteriorrings
     numpoints nvl nvl2 oct octet_length old_password ord overlaps password
-    percent_rank percentile_cont percentile_disc period_add period_diff pi
+    percent_rank percentile_cont percentile_disc period_add period_diff pi point
     pointfromtext pointfromwkb pointn pointonsurface polyfromtext polyfromwkb
-    polygon polygonfromtext polygonfromwkb position pow power quarter radians rand
-    random_bytes rank regexp_instr regexp_like regexp_replace regexp_substr
-    remove_dd_property_key replace_oracle reverse roles_graphml row_number rownum
-    rpad rpad_oracle rtrim rtrim_oracle schema sec_to_time second session_user
-    sformat sha sha1 sha2 sign sin sleep soundex sqrt srid st_area st_asbinary
-    st_asgeojson st_astext st_aswkb st_aswkt st_boundary st_buffer
-    st_buffer_strategy st_centroid st_collect st_contains st_convexhull st_crosses
-    st_difference st_dimension st_disjoint st_distance st_distance_sphere
-    st_endpoint st_envelope st_equals st_exteriorring st_frechetdistance st_geohash
-    st_geomcollfromtext st_geomcollfromtxt st_geomcollfromwkb
-    st_geometrycollectionfromtext st_geometrycollectionfromwkb st_geometryfromtext
-    st_geometryfromwkb st_geometryn st_geometrytype st_geomfromgeojson
-    st_geomfromtext st_geomfromwkb st_hausdorffdistance st_interiorringn
-    st_intersection st_intersects st_isclosed st_isempty st_isring st_issimple
-    st_isvalid st_latfromgeohash st_latitude st_length st_linefromtext
-    st_linefromwkb st_lineinterpolatepoint st_lineinterpolatepoints
-    st_linestringfromtext st_linestringfromwkb st_longfromgeohash st_longitude
-    st_makeenvelope st_mlinefromtext st_mlinefromwkb st_mpointfromtext
-    st_mpointfromwkb st_mpolyfromtext st_mpolyfromwkb st_multilinestringfromtext
-    st_multilinestringfromwkb st_multipointfromtext st_multipointfromwkb
-    st_multipolygonfromtext st_multipolygonfromwkb st_numgeometries
-    st_numinteriorring st_numinteriorrings st_numpoints st_overlaps
+    polygon polygonfromtext polygonfromwkb position pow power quarter quote radians
+    rand random_bytes rank regexp_instr regexp_like regexp_replace regexp_substr
+    replace_oracle reverse roles_graphml round row_number rownum rpad rpad_oracle
+    rtrim rtrim_oracle schema sec_to_time second session_user sformat sha sha1 sha2
+    sign sin sleep soundex space sqrt srid st_area st_asbinary st_asgeojson
+    st_astext st_aswkb st_aswkt st_boundary st_buffer st_buffer_strategy st_centroid
+    st_collect st_contains st_convexhull st_crosses st_difference st_dimension
+    st_disjoint st_distance st_distance_sphere st_endpoint st_envelope st_equals
+    st_exteriorring st_frechetdistance st_geohash st_geomcollfromtext
+    st_geomcollfromtxt st_geomcollfromwkb st_geometrycollectionfromtext
+    st_geometrycollectionfromwkb st_geometryfromtext st_geometryfromwkb st_geometryn
+    st_geometrytype st_geomfromgeojson st_geomfromtext st_geomfromwkb
+    st_hausdorffdistance st_interiorringn st_intersection st_intersects st_isclosed
+    st_isempty st_isring st_issimple st_isvalid st_latfromgeohash st_latitude
+    st_length st_linefromtext st_linefromwkb st_lineinterpolatepoint
+    st_lineinterpolatepoints st_linestringfromtext st_linestringfromwkb
+    st_longfromgeohash st_longitude st_makeenvelope st_mlinefromtext st_mlinefromwkb
+    st_mpointfromtext st_mpointfromwkb st_mpolyfromtext st_mpolyfromwkb
+    st_multilinestringfromtext st_multilinestringfromwkb st_multipointfromtext
+    st_multipointfromwkb st_multipolygonfromtext st_multipolygonfromwkb
+    st_numgeometries st_numinteriorring st_numinteriorrings st_numpoints st_overlaps
     st_pointatdistance st_pointfromgeohash st_pointfromtext st_pointfromwkb
     st_pointn st_pointonsurface st_polyfromtext st_polyfromwkb st_polygonfromtext
     st_polygonfromwkb st_relate st_simplify st_srid st_startpoint st_swapxy
@@ -108,13 +107,13 @@ HARMLESS: Final = names(
     st_y startpoint statement_digest statement_digest_text std stddev stddev_pop
     stddev_samp str_to_date strcmp string_to_vector subdate substr substr_oracle
     substring substring_index subtime sum sys_guid sysdate system_user tan time
-    time_to_sec timediff timestamp to_base64 to_char to_days to_seconds to_vector
-    trim ucase uncompress uncompressed_length unhex unix_timestamp updatexml upper
-    user utc_date utc_time utc_timestamp uuid uuid_short uuid_to_bin uuid_v4 uuid_v7
-    validate_password_strength var_pop var_samp variance vec_distance
-    vec_distance_cosine vec_distance_euclidean vec_fromtext vec_totext vector_dim
-    vector_distance vector_to_string week weekday weekofyear weight_string year
-    yearweek
+    time_format time_to_sec timediff timestamp to_base64 to_char to_days to_seconds
+    to_vector trim ucase uncompress uncompressed_length unhex unix_timestamp
+    updatexml upper user utc_date utc_time utc_timestamp uuid uuid_short uuid_to_bin
+    uuid_v4 uuid_v7 validate_password_strength var_pop var_samp variance
+    vec_distance vec_distance_cosine vec_distance_euclidean vec_fromtext vec_totext
+    vector_dim vector_distance vector_to_string week weekday weekofyear
+    weight_string year yearweek
     """
 )
 

@@ -243,6 +243,8 @@ class Query:
         if last == 0:
             return True
         kind, before, _, _ = self._tokens[last - 1]
+        if before == "member" and self._text(last) == "of":
+            return False
         if kind in ("string", "number", "quoted", "variable") or before in (")", "as"):
             return False
         # name (a, b) AS (SELECT ...

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from globaldb.core.mysql.utilities import defines_routine
 from globaldb.core.script import join
 from globaldb.core.statement import (
+    Deallocate,
     Execute,
     Prepare,
     SetSetting,
@@ -38,7 +39,7 @@ def script(parts: Sequence[Statement], cut: Sequence[Sequence[Token]]) -> Statem
 
     A statement that is prepared and executed in the same text is what its body is.
     """
-    joined = list(parts)
+    joined: dict[int, Statement] = dict(enumerate(parts))
     prepared: dict[str, int] = {}
     for index, part in enumerate(parts):
         if isinstance(part.action, Prepare):
@@ -49,21 +50,23 @@ def script(parts: Sequence[Statement], cut: Sequence[Sequence[Token]]) -> Statem
             assert isinstance(action, Prepare)  # noqa: S101 - it was put there above
             body = action.body
             joined[index] = Statement(body.verdict, body.reason, "EXECUTE")
-            joined[source] = Statement(Verdict.READ, "prepare", "PREPARE")
-            _forget_source(joined, parts, cut[source])
-    if len(joined) == 1:
-        return replace(joined[0], multiple=True)
-    return join(joined)
+            joined.pop(source, None)
+            joined.pop(_source(parts, cut[source]), None)
+        elif isinstance(part.action, Deallocate) and part.action.name in prepared:
+            joined.pop(index)
+    together = join(list(joined.values())) if joined else parts[0]
+    return replace(together, command=parts[0].command, multiple=True)
 
 
-def _forget_source(
-    joined: list[Statement], parts: Sequence[Statement], tokens: Sequence[Token]
-) -> None:
-    """Leave out the SET of the variable that only carried the text to PREPARE."""
+def _source(parts: Sequence[Statement], tokens: Sequence[Token]) -> int:
+    """Return which SET gave the text in a variable that a PREPARE reads, or -1."""
     name = tokens[-1].text if tokens[-1].kind == "variable" else ""
-    for index, part in enumerate(parts):
-        if isinstance(part.action, SetSetting) and part.action.name == name:
-            joined[index] = Statement(Verdict.READ, "user_variable", "SET")
+    found = [
+        index
+        for index, part in enumerate(parts)
+        if isinstance(part.action, SetSetting) and part.action.name == name
+    ]
+    return found[0] if len(found) == 1 else -1
 
 
 def compound(tokens: Sequence[Token]) -> bool:
