@@ -43,11 +43,21 @@ class CatalogKeeper:
         self._wanted = True
         self._tried_at = float("-inf")
         self._present = False
+        self._problem = "nobody was asked yet"
 
     @property
     def present(self) -> bool:
         """Whether it was read, and nothing is known to have changed since."""
         return self._present and not self.outdated
+
+    @property
+    def status(self) -> str:
+        """Say in a few words how far the catalog can be relied on."""
+        if self.outdated:
+            return "out of date: being read again"
+        if self._present:
+            return "read"
+        return f"not read: {self._problem}"
 
     @property
     def outdated(self) -> bool:

@@ -119,6 +119,7 @@ def session_table(session: Session) -> Table:
         ("pinned", str(session.pinned).lower()),
         ("required_position", str(books.floor) if books.floor else ""),
         ("position_unknown", str(books.position_unknown).lower()),
+        ("catalog", session.cluster.catalog.status),
         ("settings", ", ".join(name for name, _ in session.settings.current)),
     )
     return Table((("name", str), ("value", str)), pairs)
@@ -145,6 +146,24 @@ def _last_route(session: Session) -> Table:
     return route_table(session.route)
 
 
+def catalog(session: Session) -> Table:
+    """Every object of the database that is more than a read, and all its functions."""
+    columns = (("kind", str), ("name", str), ("verdict", str), ("reason", str))
+    known = session.cluster.knowledge.catalog
+    kinds = (
+        ("function", known.functions),
+        ("relation", known.relations),
+        ("operator", known.operators),
+    )
+    rows = tuple(
+        (kind, name, found.verdict.value, found.reason)
+        for kind, objects in kinds
+        for name, found in sorted(objects.items())
+        if "." in name or kind == "operator"
+    )
+    return Table(columns, rows)
+
+
 def learned(session: Session) -> Table:
     """Every statement that a reader has refused since the objects last changed."""
     columns = (("statement", str), ("problem", str), ("node", str), ("age_s", float))
@@ -157,6 +176,7 @@ def learned(session: Session) -> Table:
 
 
 _TABLES: dict[str, Callable[[Session], Table]] = {
+    "catalog": catalog,
     "learned": learned,
     "nodes": nodes,
     "pools": pools,

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from promises import FAR, HOME, admin, caught_up, cluster, counts, one, table
+from promises import FAR, HOME, admin, caught_up, cluster, counts, one, table, until
 
 import globaldb
 from globaldb.lab import Lab, LabSpec
@@ -205,3 +205,49 @@ def test_a_read_only_transaction_that_cannot_move_says_so(
     with admin(lab, "ap-south-1-1") as reader:
         assert one(reader.execute(LOCKS)) == (0,)
     assert one(conn.execute("SELECT 1")) == (1,)
+
+
+def test_the_catalog_can_be_looked_at(lab: Lab, conn: Connection) -> None:
+    rows = conn.execute("SHOW GLOBALDB CATALOG").fetchall()
+    # The user's word stands above the catalog's.
+    assert ("function", "public.liar", "read") in {row[:3] for row in rows}
+    session = dict(conn.execute("SHOW GLOBALDB SESSION").fetchall())
+    assert session["catalog"] == "read"
+
+
+def test_a_definition_is_known_as_soon_as_it_is_made(lab: Lab) -> None:
+    with cluster(lab) as found, found.connect() as conn:
+        for kind, role in (("STABLE", "reader"), ("VOLATILE", "writer")) * 2:
+            conn.execute(
+                "CREATE OR REPLACE FUNCTION changing() RETURNS int "
+                f"LANGUAGE sql {kind} AS 'SELECT 1'"
+            )
+            until(lambda: found.runtime.catalog.present)
+            caught_up(lab)
+            conn.execute("SELECT changing()")
+            assert conn.last_route.role.value == role
+
+
+def test_reads_are_the_writers_until_a_definition_is_known(lab: Lab) -> None:
+    with cluster(lab) as found, found.connect() as conn:
+        conn.execute("CREATE OR REPLACE VIEW recent AS SELECT 1 AS n")
+        assert one(conn.execute("SELECT n FROM recent")) == (1,)
+        assert conn.last_route.role.value == "writer"
+        until(lambda: found.runtime.catalog.present)
+        caught_up(lab)
+        conn.execute("SELECT n FROM recent")
+        assert conn.last_route.role.value == "reader"
+
+
+def test_a_definition_counts_when_it_is_committed(lab: Lab) -> None:
+    with cluster(lab) as found, found.connect() as conn:
+        conn.execute("BEGIN")
+        conn.execute("CREATE OR REPLACE VIEW recent AS SELECT 1 AS n")
+        assert found.runtime.catalog.present
+        conn.rollback()
+        assert found.runtime.catalog.present
+        conn.execute("BEGIN")
+        conn.execute("CREATE OR REPLACE VIEW recent AS SELECT 1 AS n")
+        conn.commit()
+        assert not found.runtime.catalog.present
+        until(lambda: found.runtime.catalog.present)
