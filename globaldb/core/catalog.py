@@ -29,9 +29,10 @@ class Kind(Enum):
     RELATION = "relation"
     #: An operator, known by its sign.
     OPERATOR = "operator"
-    #: A type that a value is cast to, or a function of one row that reads like one of
-    #: its columns: it acts without a parenthesis behind it.
-    NAME = "name"
+    #: A type: casting to it may run functions.
+    TYPE = "type"
+    #: A function of one argument, which may be written as a column of it.
+    COLUMN = "column"
     #: A table whose change keeps something on the connection.
     CHANGE = "change"
 
@@ -64,8 +65,10 @@ class Catalog:
     relations: Mapping[str, Finding] = field(default_factory=dict)
     #: The operators that are more than a read to use, by their sign.
     operators: Mapping[str, Finding] = field(default_factory=dict)
-    #: The types and row functions that act where they are merely named.
-    names: Mapping[str, Finding] = field(default_factory=dict)
+    #: The types that are more than a read to cast to.
+    types: Mapping[str, Finding] = field(default_factory=dict)
+    #: The functions that are more than a read where they look like columns.
+    columns: Mapping[str, Finding] = field(default_factory=dict)
     #: The tables whose change keeps something on the connection that made it.
     changes: Mapping[str, Finding] = field(default_factory=dict)
     #: What the user says of functions, above all else, the server's own included.
@@ -88,9 +91,9 @@ class Catalog:
             for name, found in functions.items()
             if found.verdict is not Verdict.READ
         }
-        watched = {*self.relations, *self.names, *grave}
+        watched = {*self.relations, *self.types, *self.columns, *grave}
         bare = frozenset(name.rpartition(".")[2] for name in watched)
-        every = (functions, self.relations, self.names, self.changes)
+        every = (functions, self.relations, self.types, self.changes)
         derived = {
             "readable": frozenset(functions.keys() - grave),
             "watched": bare,
@@ -204,7 +207,8 @@ def _findings(
         "functions": found[Kind.FUNCTION],
         "relations": found[Kind.RELATION],
         "operators": found[Kind.OPERATOR],
-        "names": found[Kind.NAME],
+        "types": found[Kind.TYPE],
+        "columns": found[Kind.COLUMN],
         "changes": found[Kind.CHANGE],
     }
 

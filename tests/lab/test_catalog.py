@@ -58,6 +58,7 @@ STATEMENTS = [
     ("SELECT pg_catalog.lower('X')", "read", "select"),
     ("SELECT a.attr FROM k.a LIMIT 1", "write", FOUND),
     ("SELECT (a).attr FROM k.a LIMIT 1", "write", FOUND),
+    ("SELECT (1).wr", "write", FOUND),
     ("SELECT a.attr_ro FROM k.a LIMIT 1", "read", "select"),
     ("SELECT k.normal_rand(1, 0, 1)", "read", "select"),
     # Functions that keep something on their connection; most of them silently.

@@ -56,7 +56,7 @@ def mentioned(tokens: Sequence[Token], catalog: Catalog) -> Finding | None:
     if catalog is EMPTY:
         return None
     found: list[Finding | None] = []
-    if catalog.relations or catalog.names:
+    if catalog.relations or catalog.types or catalog.columns:
         found.extend(_Relations(catalog).walk(tokens))
     if catalog.operators:
         found.extend(_operators(tokens, catalog))
@@ -90,8 +90,9 @@ class _Relations:
         for index, (kind, text, _, _) in enumerate(tokens):
             if kind in ("name", "quoted"):
                 follows = tokens[index + 1].text if index + 1 < len(tokens) else ""
-                yield self._catalog.names.get(text)
                 yield self._named(kind, text, follows)
+                if follows != "(":
+                    yield self._catalog.columns.get(text) if before == "." else None
                 if follows != ".":
                     self._awaited = kind == "name" and self._awaits(text)
                     self._schema = ""
@@ -103,12 +104,10 @@ class _Relations:
             before = text
 
     def _named(self, kind: str, name: str, follows: str) -> Finding | None:
-        if not self._awaited:
-            return None
         if kind == "quoted" and name[:2] in ("u&", "U&"):
             return _ESCAPED
-        if follows in (".", "("):
-            return None
+        if not self._awaited or follows in (".", "("):
+            return self._catalog.types.get(name)
         return self._catalog.relation(self._schema, name)
 
     def _awaits(self, word: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.findings import Finding
@@ -65,6 +66,7 @@ _DEFINE: Final = frozenset(("create", "alter", "drop"))
 _DEFINING: Final = _DEFINE | {"import"}
 _TEMPORARY: Final = frozenset(("temp", "temporary"))
 # A body is text to us; these words in it may change what only the connection knows.
+_NAME: Final = re.compile(r"[^\W\d][\w$]*+")
 _STATEFUL: Final = ("advisory", "set_config", "setseed", "dblink", "temp", "listen")
 
 
@@ -126,4 +128,7 @@ def _travels_alone(word: str, tokens: Sequence[Token]) -> bool:
 
 def _stateful(tokens: Sequence[Token], catalog: Catalog) -> bool:
     bodies = " ".join(token.text for token in tokens if token.kind == "string").lower()
-    return any(word in bodies for word in (*_STATEFUL, *catalog.keeping))
+    if any(word in bodies for word in _STATEFUL):
+        return True
+    keeping = catalog.keeping
+    return bool(keeping) and not keeping.isdisjoint(_NAME.findall(bodies))

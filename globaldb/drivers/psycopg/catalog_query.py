@@ -74,8 +74,7 @@ routine AS MATERIALIZED (
          p.prosqlbody IS NOT NULL OR p.pronargdefaults > 0 OR p.prokind = 'a' AS uses,
          CASE WHEN p.prosqlbody IS NOT NULL OR p.pronargdefaults > 0
               THEN concat(p.proargdefaults::text, p.prosqlbody::text) END AS tree,
-         CASE WHEN p.pronargs - p.pronargdefaults <= 1 AND p.pronargs > 0
-              THEN p.proargtypes[0] END AS given
+         p.pronargs > 0 AND p.pronargs - p.pronargdefaults <= 1 AS single
     FROM pg_proc p JOIN place n ON n.oid = p.pronamespace
          JOIN pg_language l ON l.oid = p.prolang
          LEFT JOIN pg_depend d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid
@@ -87,14 +86,14 @@ routine AS MATERIALIZED (
 called AS MATERIALIZED (
   SELECT DISTINCT r.oid, m[1] AS word
     FROM routine r, regexp_matches(r.body, '(\w+)"?\s*(?:\(|/\*|--)', 'g') m
-   WHERE m[1] = ANY ({special}) OR m[1] IN (SELECT proname FROM routine)
+   WHERE m[1] = ANY ({special}) OR m[1] IN (SELECT lower(proname) FROM routine)
 ),
 said AS (
   SELECT oid, word FROM called WHERE word = ANY ({special})
   UNION SELECT oid, 'keep' FROM routine WHERE {keeps}
   UNION SELECT c.oid, s.word
     FROM said s JOIN routine r ON r.oid = s.oid
-         JOIN called c ON c.word = r.proname
+         JOIN called c ON c.word = lower(r.proname)
 ),"""
 
 _EDGES: Final = """
@@ -275,16 +274,17 @@ answer AS (
      AND NOT EXISTS (SELECT FROM pg_type t JOIN place m ON m.oid = t.typnamespace
                       WHERE t.oid IN (o.oprleft, o.oprright))
   UNION ALL
-  SELECT 'name', n.nspname, c.causes, t.typname
+  SELECT 'type', n.nspname, c.causes, t.typname
     FROM causes c JOIN pg_type t ON t.oid = c.id JOIN place n ON n.oid = t.typnamespace
    WHERE c.class = 'pg_type'::regclass AND t.typcategory <> 'A'
      AND (t.typrelid = 0
           OR t.typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c'))
   UNION ALL
-  -- A function of one row reads like one of its columns.
-  SELECT 'name', r.nspname, ARRAY['f:' || r.nspname || '.' || r.proname], r.proname
-    FROM routine r JOIN pg_type t ON t.oid = r.given AND t.typtype IN ('c', 'p', 'd')
-   WHERE NOT r.fired AND (r.volatile OR r.oid IN (SELECT oid FROM wordy))
+  -- What takes one argument may be written as its column.
+  SELECT 'column', r.nspname, ARRAY['f:' || r.nspname || '.' || r.proname], r.proname
+    FROM routine r
+   WHERE r.single AND NOT r.fired
+     AND (r.volatile OR r.oid IN (SELECT oid FROM wordy))
   UNION ALL
   SELECT 'change', n.nspname,
          array_agg(DISTINCT 'f:' || r.nspname || '.' || r.proname), o.relname
