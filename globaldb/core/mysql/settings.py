@@ -263,10 +263,12 @@ def _single(one: _Assignment, sql: str) -> Statement:
 
 
 def _value(tokens: Sequence[Token]) -> str | None:
-    if len(tokens) != 1 or tokens[0].kind == "param":
+    """Return the literal or word that was written, if it is one."""
+    sign = "-" if tokens[0].text == "-" and len(tokens) == 2 else ""
+    if len(tokens) > 1 + len(sign) or tokens[-1].kind == "param":
         return None
-    text = literal(tokens[0])
-    return tokens[0].text if text is None else text
+    text = literal(tokens[-1])
+    return f"{sign}{tokens[-1].text if text is None else text}"
 
 
 def _mode(value: str | None) -> str | None:
