@@ -404,3 +404,18 @@ RUN_QUERIES: Final = frozenset(
         "ts_stat",
     )
 )
+
+# A function of one argument may be written as a column of it: (5::bigint).f is f(5),
+# and so is q.f behind FROM abs(5::bigint) AS q.
+_PREFIXES: Final = ("pg_", "lo_", "txid_", "brin_", "gin_", "dblink")
+
+#: What the special ones of them do, less those that take no argument and whose names
+#: tables have for columns.
+AS_COLUMN: Final[dict[str, tuple[Verdict, str]]] = {
+    "current_setting": (Verdict.SAME_CONNECTION, "session_state"),
+    "ts_stat": (Verdict.WRITE, "opaque_query"),
+} | {
+    name: found
+    for name, found in SPECIAL.items()
+    if name.startswith(_PREFIXES) or name in ("nextval", "currval", "setseed")
+}

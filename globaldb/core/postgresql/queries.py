@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from globaldb.core.catalog import graver
 from globaldb.core.findings import SEVERITY, Finding
 from globaldb.core.lexer.postgresql import literal
-from globaldb.core.postgresql.functions import HARMLESS, RUN_QUERIES, SPECIAL
+from globaldb.core.postgresql.functions import AS_COLUMN, HARMLESS, RUN_QUERIES, SPECIAL
 from globaldb.core.postgresql.references import mentioned, system_view
 from globaldb.core.postgresql.words import (
     NEVER_FUNCTIONS,
@@ -118,7 +118,8 @@ class Query:
     def _word(self, index: int) -> Finding | None:
         word = self._tokens[index].text
         if word not in _WATCHED:
-            return self._relation(index) if word.startswith("pg_") else None
+            known = word.startswith("pg_") or word in AS_COLUMN
+            return self._relation(index) if known else None
         before = self._text(index - 1)
         if before == "as" or (before == "." and word != "last_value"):
             return None
@@ -146,9 +147,13 @@ class Query:
         return Finding(Verdict.WRITE, "select_into")
 
     def _relation(self, index: int) -> Finding | None:
-        """Judge a name that may be that of a relation."""
+        """Judge a name that may be that of a relation, or of a function as a column."""
         name = self._tokens[index].text
         after = self._text(index + 1)
+        if after != "(" and self._text(index - 1) == ".":
+            column = _as_column(name)
+            if column is not None:
+                return column
         if name == "pg_temp" and after == ".":
             return Finding(Verdict.SAME_CONNECTION, "temporary_object")
         if after == "(" or (
@@ -331,6 +336,13 @@ class Query:
         if inner.verdict is Verdict.PIN:
             return inner
         return Finding(Verdict.WRITE, "opaque_query")
+
+
+def _as_column(name: str) -> Finding | None:
+    """Judge a name behind a dot, which may be a function of what stands before it."""
+    if name[:2] in ("u&", "U&"):
+        return Finding(Verdict.WRITE, "escaped_name")
+    return Finding(*AS_COLUMN[name]) if name in AS_COLUMN else None
 
 
 def _setting(name: str | None) -> Finding | None:

@@ -28,6 +28,11 @@ _QUOTED: Final = re.compile(r"""'[^']*+'|"[^"]*+\"""")
 # around their dots, or a placeholder run together with a word.
 _QUOTED_CALL: Final = re.compile(r"\0[\0.a-z0-9_$]*+\s*+\(")
 _LOOSE_DOT: Final = re.compile(r"\.(?:(?=\s)|(?<=\s\.))")
+# A function of one argument written as a column of it; others begin with "pg_".
+_AS_COLUMN: Final = re.compile(
+    r'\."?(?:nextval|currval|setseed|current_setting|ts_stat'
+    r'|lo_|txid_|brin_|gin_|dblink|[uU]&")'
+)
 _GLUED: Final = re.compile(r"%(?:\([a-z0-9_]++\))?+[sbt][a-z0-9_$]")
 _WINDOW: Final = re.compile(r"\)\s*+(?:over|filter)\s*+(?=\()")
 _DISTINCT_ON: Final = re.compile(r"distinct\s++on\b")
@@ -62,6 +67,8 @@ def plain_read(text: str, catalog: Catalog = EMPTY) -> bool:
         return False
     if (
         _LOOSE_DOT.search(body)
+        or _AS_COLUMN.search(body)
+        or ('"' in text and _AS_COLUMN.search(text))
         or _QUOTED_CALL.search(body)
         or ("%" in body and _GLUED.search(body))
     ):
