@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import globaldb
 from globaldb.cli import OK
+from globaldb.cli.language import catalog_of
 from globaldb.cli.statements import batches
 from globaldb.core.reasons import meaning
 
@@ -46,6 +47,8 @@ def run(args: argparse.Namespace) -> int:
         globaldb.Cluster(args.url, **options) as cluster,
         cluster.connect() as connection,
     ):
+        # An application has it soon after its start; a command does not live so long.
+        cluster.runtime.knowledge.update(catalog_of(cluster.config))
         for sql in _given(args.statement):
             route = connection.explain_route(sql)
             print(

@@ -50,6 +50,14 @@ def knowledge(engine: str | None, url: str | None) -> Knowledge:
     return known
 
 
+def catalog_of(config: Config) -> Catalog:
+    """Return what the database of *config* says of its own objects.
+
+    Raises `NoNodeAvailableError` when no node answers.
+    """
+    return _ask(config, config.engine)[1]
+
+
 def _engine_of(url: str) -> str:
     scheme = url.partition(":")[0].lower()
     return _SCHEMES.get(scheme, scheme)

@@ -42,6 +42,9 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
     "explain": Reason("read", "EXPLAIN without ANALYZE plans and does not run"),
     "copy_out": Reason("read", "COPY to the client only reads"),
     "empty": Reason("read", "There is no statement in the text"),
+    "show": Reason("read", "SHOW of databases, tables and the like: data as any other"),
+    "checksum": Reason("read", "CHECKSUM TABLE only reads"),
+    "help": Reason("read", "HELP only reads"),
     # Writes
     "write_statement": Reason("write", "The statement changes rows"),
     "data_modifying_cte": Reason(
@@ -90,6 +93,12 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
     "admin_function": Reason(
         "write", "The function acts on the server or on other sessions"
     ),
+    "runs_argument": Reason(
+        "write",
+        "The function runs a query given to it as text, and that text is none that "
+        "only reads",
+        "Give the query as a literal, or run it directly",
+    ),
     "unknown_function": Reason(
         "write, pin",
         "A function is called that is not the server's own, and nothing tells what it "
@@ -98,6 +107,21 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
     ),
     "known_function": Reason(
         "any", "The catalog of the database tells what the function called does"
+    ),
+    "volatile_function": Reason(
+        "write",
+        "The catalog calls a function of the statement VOLATILE, so it may write",
+        "Declare the function STABLE if it changes nothing, or name it in "
+        "read_functions",
+    ),
+    "stateful_function": Reason(
+        "pin", "A function of the statement keeps something on its connection"
+    ),
+    "unlogged_table": Reason(
+        "write", "The table is UNLOGGED: its rows are on the writer only"
+    ),
+    "foreign_table": Reason(
+        "write", "The table is foreign: what reading it does is decided elsewhere"
     ),
     "listed_function": Reason(
         "write", "The function called stands in the option write_functions"
@@ -129,6 +153,13 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
         'A name is written with Unicode escapes (U&"..."), so it may be any',
         "Write the name as it is",
     ),
+    "version_comment": Reason(
+        "write, pin",
+        "A text in /*! */ counts on servers of some versions only, in too many ways to "
+        "try them all",
+        "Leave such comments out",
+    ),
+    "do": Reason("write", "DO evaluates expressions for what they do"),
     "execute": Reason(
         "write",
         "EXECUTE: what was prepared under the name decides, which the session knows",
@@ -150,6 +181,11 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
         "An advisory lock is known only to the server, and the connection, that took "
         "it",
     ),
+    "user_lock": Reason(
+        "pin", "GET_LOCK() and its like: the lock belongs to one connection"
+    ),
+    "handler": Reason("pin", "HANDLER: a cursor that lives on one connection"),
+    "xa": Reason("pin", "XA: a branch belongs to the connection that began it"),
     "temporary_object": Reason(
         "pin, same_connection",
         "A temporary table or view lives on the connection that made it",
@@ -160,6 +196,13 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
     "holdable_cursor": Reason("pin", "A cursor WITH HOLD lives on after its commit"),
     "listen": Reason("pin", "LISTEN: notifications arrive on one connection"),
     # State that is recorded and replayed
+    "use": Reason("session", "USE: the database is recorded, and holds everywhere"),
+    "user_variable": Reason(
+        "session, same_connection, pin",
+        "A user variable (@x): set, it is recorded where a literal sets it; read, it "
+        "is that of the session's own connection",
+        "Keep the value in the application",
+    ),
     "set": Reason("session", "The setting is recorded, and holds wherever one goes"),
     "reset": Reason("session", "The setting is forgotten wherever one goes"),
     "set_config": Reason(
@@ -185,6 +228,9 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
         "A transaction begins, on the writer unless it is declared READ ONLY",
         "BEGIN READ ONLY",
     ),
+    "consistent_snapshot": Reason(
+        "transaction", "A transaction begins with a snapshot of the writer's rows"
+    ),
     "commit": Reason("transaction", "The transaction ends where it runs"),
     "rollback": Reason("transaction", "The transaction is undone where it runs"),
     "savepoint": Reason("transaction", "A savepoint in the running transaction"),
@@ -193,7 +239,10 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
     "set_transaction": Reason("transaction", "The modes of the running transaction"),
     "set_local": Reason("transaction", "A setting until the transaction ends"),
     "set_constraints": Reason("transaction", "When constraints are checked"),
-    "lock_table": Reason("transaction", "Tables are locked until the transaction ends"),
+    "lock_table": Reason(
+        "transaction, pin",
+        "Tables are locked: until the transaction ends, in MySQL until UNLOCK TABLES",
+    ),
     "declare_cursor": Reason("transaction", "A cursor that ends with its transaction"),
     "prepare_transaction": Reason(
         "transaction", "The first half of a two-phase commit"
@@ -203,6 +252,20 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
     # Answers that depend on who answers
     "session_state": Reason(
         "same_connection", "The answer is that of the session's own connection"
+    ),
+    "last_insert_id": Reason(
+        "same_connection, session",
+        "LAST_INSERT_ID() answers for the connection that inserted",
+    ),
+    "row_count": Reason(
+        "same_connection", "ROW_COUNT() is about the statement before, where it ran"
+    ),
+    "found_rows": Reason(
+        "same_connection", "FOUND_ROWS() is about the query before, where it ran"
+    ),
+    "diagnostics": Reason(
+        "same_connection",
+        "Warnings, errors and profiles are those of the statement before, where it ran",
     ),
     "cursor": Reason("same_connection", "The cursor is where it was declared"),
     "node_function": Reason("node_local", "The function describes the node it runs on"),
@@ -293,15 +356,13 @@ ROUTES: Final[Mapping[str, Reason]] = {
 SCRIPT: Final = "script_"
 
 
-def reason(code: str) -> Reason:
-    """Return what *code* means; raises `KeyError` for one that is none."""
+def reason(code: str) -> Reason | None:
+    """Return what *code* means; ``None`` for one that is none."""
     found = ROUTES.get(code) or STATEMENTS.get(code)
-    if found is not None:
+    if found is not None or not code.startswith(SCRIPT):
         return found
-    if not code.startswith(SCRIPT):
-        raise KeyError(code)
-    part = STATEMENTS[code.removeprefix(SCRIPT)]
-    return Reason(
+    part = reason(code.removeprefix(SCRIPT))
+    return part and Reason(
         "pin",
         f"Several statements in one text; one of them: {part.means}. The connection "
         "is kept, as nobody can tell what is left on it",
@@ -311,4 +372,4 @@ def reason(code: str) -> Reason:
 
 def meaning(code: str) -> str:
     """Return in plain words what *code* means, and what would keep it local."""
-    return str(reason(code))
+    return str(reason(code) or code)
