@@ -29,7 +29,7 @@ from globaldb.core.postgresql.transactions import (
 )
 from globaldb.core.postgresql.utilities import UTILITIES, utility
 from globaldb.core.script import join, pieces
-from globaldb.core.statement import Statement, Verdict
+from globaldb.core.statement import Defines, Statement, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -152,7 +152,7 @@ def _exact(text: str, command: str, catalog: Catalog) -> Statement:
             "CREATE",
             multiple=True,
             alone=True,
-            defines=True,
+            defines=Defines.CODE,
         )
     return join([_statement(text, piece, catalog) for piece in parts])
 
@@ -219,6 +219,15 @@ def _inside_literal(catalog: Catalog, text: str) -> Finding:
         return Finding(Verdict.WRITE, "opaque_query")
     tokens = parts[0]
     word = tokens[0].text
+    if word == "explain":
+
+        def plain(part: Sequence[Token]) -> Finding:
+            return Query(part, catalog, None).judge()
+
+        explained = CARRIERS[word](TokenReader(text, tokens), plain)
+        if explained is None:
+            return Finding(Verdict.WRITE, "opaque_query")
+        return Finding(explained.verdict, explained.reason)
     found = Query(tokens, catalog, None).judge()
     if word in _DML and found.verdict is not Verdict.PIN:
         return Finding(Verdict.WRITE, "write_statement")

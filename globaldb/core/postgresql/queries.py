@@ -30,6 +30,11 @@ Inner: TypeAlias = "Callable[[str], Finding]"
 
 _READ: Final = Finding(Verdict.READ, "select")
 _UNKNOWN: Final = Finding(Verdict.WRITE, "unknown_function")
+#: What a function does that runs the texts given to it, and changes nothing itself.
+#: It is this very value that says so; others with the same reason do not.
+RUNS_ARGUMENT: Final = Finding(Verdict.WRITE, "runs_argument")
+_RUNNABLE: Final = names("select with values table explain")
+_NOT_RUN: Final = names("create refresh declare execute copy do call prepare")
 _DATA_CHANGE: Final = Finding(Verdict.WRITE, "data_modifying_cte")
 # A replica shows the value up to 32 steps ahead, where the writer's log has it.
 _SEQUENCE: Final = Finding(Verdict.WRITE, "sequence")
@@ -270,6 +275,8 @@ class Query:
         found = self._built_in(schema, name, last + 2)
         if schema or found is _UNKNOWN:
             return found
+        if found is RUNS_ARGUMENT:
+            return self._run_arguments(last + 2)
         shadow = self._shadow(name)
         return graver(found or _READ, shadow) if shadow else found
 
@@ -325,6 +332,20 @@ class Query:
                 starts.append(index + 1)
             index += 1
         return starts
+
+    def _run_arguments(self, index: int) -> Finding | None:
+        """Judge the call of a function that runs its arguments, the first at *index*."""
+        for token in self._tokens[index : self._partner[index - 1]]:
+            text = literal(token)
+            if text is None and token.text not in (",", "true", "false", "null"):
+                return RUNS_ARGUMENT
+            if text is not None:
+                words = text.lower().replace("(", " ").split()
+                if (words[:1] and words[0] not in _RUNNABLE) or set(words) & _NOT_RUN:
+                    return RUNS_ARGUMENT
+                if self._inner is None or self._inner(text).verdict is not Verdict.READ:
+                    return RUNS_ARGUMENT
+        return None
 
     def _run_query(self, text: str | None) -> Finding | None:
         """Judge a text that a function runs: the server refuses commands there."""
