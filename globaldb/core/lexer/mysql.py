@@ -99,6 +99,9 @@ _STATEMENTS: Final = {quoting: _statement_pattern(quoting) for quoting in QUOTIN
 _REST: Final = re.compile(
     rf"(?:[ \t\n\r\f\v;]++|{_LINE_COMMENT}|{_FLAT_COMMENT})*+", re.DOTALL | re.VERBOSE
 )
+_LEADING: Final = re.compile(
+    rf"(?:{_SPACE}++|{_LINE_COMMENT}|{_FLAT_COMMENT})*+", re.DOTALL
+)
 _NESTING: Final = re.compile(r"/\*|\*/")
 _JUMPS: Final = frozenset(("end", "gate", "close", "bad"))
 _make: Final = partial(tuple.__new__, Token)
@@ -127,6 +130,12 @@ def gates(text: str) -> frozenset[str]:
 
 
 _GATE: Final = re.compile(r"/\*(M?!(?:[0-9]{5,6}+)?+)")
+
+
+def leading(text: str) -> int:
+    """Return the length of the comments and the white space *text* begins with."""
+    found = _LEADING.match(text)
+    return 0 if found is None else found.end()
 
 
 def tokenize(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
 from globaldb.core.findings import SEVERITY
-from globaldb.core.lexer.mysql import gates, quotings, second, single, tokenize
+from globaldb.core.lexer.mysql import gates, leading, quotings, second, single, tokenize
 from globaldb.core.lexer.reader import TokenReader
 from globaldb.core.mysql.commands import CARRIERS, call
 from globaldb.core.mysql.dialect import MYSQL, Dialect
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 #: Longer texts that are no plain read are not taken apart: they are writes.
 LONGEST: Final = 1 << 20
 
+_COMMENTS: Final = ("/", "-", "#")
 _HEAD: Final = re.compile(r"[ \t\n\r\f\v(]*+([A-Za-z]++)(?![\w$])")
 _QUERIES: Final = {
     "select": "select",
@@ -85,6 +86,8 @@ def classify(
 ) -> Statement:
     """Return what *sql* means; whatever is not understood is a write."""
     text = sql if isinstance(sql, str) else _decode(sql)
+    if text[:1] in _COMMENTS:
+        text = text[leading(text) :]
     head = _HEAD.match(text)
     word = "" if head is None else head[1].lower()
     if word in _QUERIES and plain_read(text, catalog):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from globaldb.core.findings import SEVERITY
 from globaldb.core.lexer.mysql import literal
 from globaldb.core.mysql.settings import CONSISTENCY
 from globaldb.core.statement import GlobaldbShow, ShowConsistency, Statement, Verdict
@@ -53,17 +54,20 @@ def show(reader: TokenReader, judge: Judge) -> Statement | None:
     found = _about(reader, what, first)
     if found is None or found.verdict is Verdict.WRITE:
         return found
-    # WHERE takes any expression.
+    return _where(reader, judge, found)
+
+
+def _where(reader: TokenReader, judge: Judge, found: Statement) -> Statement:
+    """Return *found* with what its WHERE, which takes any expression, does beyond."""
+    while not reader.done and not reader.accept("where"):
+        reader.next()
     carried = judge.expression(reader.rest())
-    if carried.verdict in (Verdict.READ, Verdict.NODE_LOCAL):
+    if SEVERITY[carried.verdict] <= SEVERITY[found.verdict]:
         return found
-    return None if carried.verdict is Verdict.SAME_CONNECTION else _carried(carried)
-
-
-def _carried(found: tuple[Verdict, str]) -> Statement:
-    verdict, reason = found
-    verdict = Verdict.WRITE if verdict is Verdict.WRITE else Verdict.PIN
-    return Statement(verdict, reason, "SHOW")
+    verdict = carried.verdict
+    return Statement(
+        Verdict.PIN if verdict is Verdict.SESSION else verdict, carried.reason, "SHOW"
+    )
 
 
 def _ours(what: str) -> Statement:

@@ -14,8 +14,8 @@ from globaldb.core.words import names
 # could have written is called there.
 NEVER_FUNCTIONS: Final = names(
     """
-    accessible add all alter analyze and any as asc asensitive backup before begin
-    between bigint binary binlog bit blob bool boolean both by byte cache call
+    accessible add against all alter analyze and any as asc asensitive backup before
+    begin between bigint binary binlog bit blob bool boolean both by byte cache call
     cascade case change check checkpoint checksum clob close code collate column
     column_add column_create column_delete column_get comment commit compressed
     condition constraint continue convert create cross cursor databases datetime
