@@ -74,7 +74,7 @@ CREATE FUNCTION k.lower(k.en2) RETURNS text LANGUAGE plpgsql AS $$begin perform 
 CREATE FUNCTION k.attr(k.a) RETURNS int LANGUAGE plpgsql AS $$begin return k.wr(3); end$$;
 CREATE FUNCTION k.attr_ro(k.a) RETURNS int LANGUAGE sql STABLE AS 'select 1';
 CREATE FUNCTION k.listens(i int) RETURNS int LANGUAGE plpgsql AS $$begin execute 'LISTEN ch' || i; return i; end$$;
-CREATE FUNCTION k.notes(i int) RETURNS int LANGUAGE plpgsql STABLE AS $$begin -- listen, temp, set: words
+CREATE FUNCTION k.notes(i int) RETURNS int LANGUAGE plpgsql STABLE AS $$begin -- set of words, listen to them, reset, temp
 return i; end$$;
 CREATE FUNCTION k.seq_here() RETURNS bigint LANGUAGE sql STABLE AS 'select currval(''k.s'')';
 CREATE TABLE k.log(i int DEFAULT k.lock1(8));
@@ -85,3 +85,20 @@ CREATE TABLE k.words(w k.citext); INSERT INTO k.words VALUES ('X');
 CREATE EXTENSION file_fdw SCHEMA k; CREATE SERVER files FOREIGN DATA WRAPPER file_fdw;
 CREATE FOREIGN TABLE k.file(line text) SERVER files OPTIONS (filename '/etc/hostname');
 GRANT USAGE ON SCHEMA k TO public; GRANT SELECT ON ALL TABLES IN SCHEMA k TO public;
+CREATE TYPE k.pair AS (x int, y int);
+CREATE FUNCTION k.pair_lt(k.pair, k.pair) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'select $1.x < $2.x';
+CREATE FUNCTION k.pair_cmp(k.pair, k.pair) RETURNS int LANGUAGE plpgsql AS 'begin perform k.wr(4); return $1.x - $2.x; end';
+CREATE OPERATOR k.<~ (LEFTARG = k.pair, RIGHTARG = k.pair, FUNCTION = k.pair_lt);
+CREATE OPERATOR CLASS k.pair_ops DEFAULT FOR TYPE k.pair USING btree AS OPERATOR 1 k.<~, FUNCTION 1 k.pair_cmp(k.pair, k.pair);
+CREATE TABLE k.pairs(p k.pair); INSERT INTO k.pairs VALUES ((1, 2)), ((2, 3));
+CREATE TYPE k.pair2 AS (x int, y int);
+CREATE TABLE k.pairs2(p k.pair2); INSERT INTO k.pairs2 VALUES ((1, 2)), ((2, 3));
+CREATE VIEW k.v_pairs AS SELECT array_agg(p) AS ps FROM k.pairs2;
+CREATE FUNCTION k.of_view() RETURNS SETOF k.v_v_wr LANGUAGE sql STABLE AS 'select 1';
+CREATE TABLE k.audit(i int); CREATE FUNCTION k.audit(anyelement) RETURNS int LANGUAGE plpgsql AS 'begin return k.wr(9); end';
+CREATE VIEW k.v_window AS SELECT sum(k.ro(id)) OVER (ORDER BY id) FROM k.a;
+CREATE VIEW k.v_rls AS SELECT * FROM k.rls;
+CREATE VIEW k.v_join AS SELECT a.id FROM k.a JOIN LATERAL (SELECT k.wr(a.id) AS w OFFSET 0) x ON x.w > 0;
+CREATE VIEW k.v_cte AS WITH x AS MATERIALIZED (SELECT k.wr(1) AS w) SELECT w FROM x;
+CREATE VIEW k.v_srf AS SELECT * FROM generate_series(1, k.wr(2)) g;
+GRANT SELECT ON ALL TABLES IN SCHEMA k TO public;

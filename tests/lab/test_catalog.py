@@ -87,6 +87,14 @@ STATEMENTS = [
     ("SELECT * FROM k.v_setting", "read", "select"),
     ("SELECT * FROM k.v_sub", "write", FOUND),
     ("SELECT * FROM k.v_op", "write", FOUND),
+    ("SELECT * FROM k.v_window", "read", "select"),
+    ("SELECT * FROM k.v_rls", "write", FOUND),
+    ("SELECT * FROM k.v_join", "write", FOUND),
+    ("SELECT * FROM k.v_cte", "write", FOUND),
+    ("SELECT * FROM k.v_srf", "write", FOUND),
+    ("SELECT * FROM k.of_view()", "read", "select"),
+    ("SELECT * FROM k.audit", "read", "select"),
+    ("SELECT (id).audit FROM k.a", "write", FOUND),
     ("SELECT * FROM k.mv", "read", "select"),
     ("SELECT * FROM k.v_mv", "read", "select"),
     ("EXPLAIN SELECT * FROM k.v_wr", "read", "explain"),
@@ -118,6 +126,9 @@ STATEMENTS = [
     ("SELECT e + 1 FROM k.has_en", "write", FOUND),
     ("SELECT 'x'::k.en + 1", "write", FOUND),
     ("SELECT e FROM k.has_en2", "read", "select"),
+    ("SELECT p FROM k.pairs ORDER BY p", "write", FOUND),
+    ("SELECT p FROM k.pairs2 ORDER BY p", "read", "select"),
+    ("SELECT * FROM k.v_pairs", "read", "select"),
 ]
 #: Declared STABLE, they write by way of other functions: the refusal teaches.
 LIARS = {"SELECT k.liar(1)"}

@@ -91,8 +91,8 @@ class _Relations:
             if kind in ("name", "quoted"):
                 follows = tokens[index + 1].text if index + 1 < len(tokens) else ""
                 yield self._named(kind, text, follows)
-                if follows != "(":
-                    yield self._catalog.columns.get(text) if before == "." else None
+                if before == "." and follows != "(" and not self._awaited:
+                    yield self._catalog.columns.get(text)
                 if follows != ".":
                     self._awaited = kind == "name" and self._awaits(text)
                     self._schema = ""

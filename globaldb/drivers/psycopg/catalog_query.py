@@ -41,7 +41,7 @@ SET LOCAL jit = off;
 _START: Final = r"(?:^|[;'$]|\*/|--[^\n]*\n|\m(?:begin|then|else|loop)\M)\s*"
 _KEEPING: Final = (
     ("temp", r"\m(?:create|into)\M[^;]{0,60}\mtemp(?:orary)?\M|\mpg_temp\M"),
-    ("listen", r'\m(?:un)?listen\s+["a-z_*%]'),
+    ("listen", _START + r'(?:un)?listen\s+["a-z_*%]'),
     ("hold", r"\mwith\s+hold\M"),
     ("set", _START + r'set\s+(?!local\M|constraints\M|transaction\M)["a-z_%]'),
     ("set_config", r"set_config\s*\((?![^;()]*,\s*true\s*\))"),
@@ -166,6 +166,10 @@ edge AS MATERIALIZED (
   SELECT 'pg_type'::regclass, t.oid, 'pg_proc'::regclass, c.castfunc
     FROM pg_cast c JOIN pg_type t ON t.oid IN (c.castsource, c.casttarget)
    WHERE c.castfunc <> 0 AND c.oid >= 16384
+  UNION ALL
+  SELECT 'pg_type'::regclass, t.oid, 'pg_proc'::regclass, a.amproc::oid
+    FROM pg_amproc a JOIN pg_type t ON t.oid IN (a.amproclefttype, a.amprocrighttype)
+         JOIN place n ON n.oid = t.typnamespace
   UNION ALL
   SELECT 'pg_type'::regclass, t.oid, 'pg_operator'::regclass, o.oid
     FROM pg_operator o JOIN place n ON n.oid = o.oprnamespace
