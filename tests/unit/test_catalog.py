@@ -308,6 +308,11 @@ def test_a_cause_has_its_finding(cause: str, finding: tuple[str, str]):
     assert (entry.own.verdict.value, entry.own.reason) == finding
 
 
+def test_what_is_written_as_a_column_is_the_function_of_that_name():
+    rows = [("function", "a", ["v:"], ["f"]), ("column", "a", ["s:"], ["f"])]
+    assert Catalog.of(entries(rows)).columns["f"] == WRITES
+
+
 def test_functions_of_extensions_are_known_by_name():
     rows = [
         ("function", "x", ["v:pgcrypto"], ["gen_random_bytes", "made_up"]),

@@ -64,12 +64,14 @@ def entries(rows: Iterable[Row]) -> Iterator[Entry]:
     """
     for kind, schema, causes, names in rows:
         calls = tuple(cause[2:] for cause in causes if cause[0] == "f")
-        others = [cause for cause in causes if cause[0] != "f"]
+        itself = "s:" in causes
+        others = [cause for cause in causes if cause[0] not in "fs"]
         for name in names:
             own = _READ
             for cause in others:
                 own = graver(own, _finding(cause[0], cause[2:], name))
-            yield Entry(Kind(kind), schema, name, own, calls)
+            called = (*calls, f"{schema}.{name}") if itself else calls
+            yield Entry(Kind(kind), schema, name, own, called)
 
 
 def _finding(letter: str, cause: str, name: str) -> Finding:

@@ -9,6 +9,7 @@ letter, a colon and a name:
 | ``v`` | a volatile function (the name is that of its extension, if it has one) |
 | ``w`` | a word in a body: one of the server's functions, or ``keep`` |
 | ``f`` | a function of the application, as ``schema.name`` |
+| ``s`` | the function of the same name |
 | ``b`` | one of the server's functions, called by a query tree |
 | ``c`` | one of the server's views |
 | ``r`` | a kind of relation: ``unlogged``, ``foreign``, ``sequence``; ``lock`` for rows |
@@ -285,7 +286,7 @@ answer AS (
           OR t.typrelid IN (SELECT oid FROM pg_class WHERE relkind = 'c'))
   UNION ALL
   -- What takes one argument may be written as its column.
-  SELECT 'column', r.nspname, ARRAY['f:' || r.nspname || '.' || r.proname], r.proname
+  SELECT 'column', r.nspname, ARRAY['s:'], r.proname
     FROM routine r
    WHERE r.single AND NOT r.fired
      AND (r.volatile OR r.oid IN (SELECT oid FROM wordy))
