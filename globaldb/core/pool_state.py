@@ -100,6 +100,15 @@ class PoolBooks(Generic[C]):
         self._borrowed += 1
         return lease
 
+    def take_spare(self) -> Lease[C] | None:
+        """Lend the coldest of several idle connections: nobody is about to miss it."""
+        if len(self._idle) < 2:
+            return None
+        lease = self._idle.pop(0)
+        self._lent.add(lease)
+        self._borrowed += 1
+        return lease
+
     def put(self, lease: Lease[C]) -> bool:
         """Take a good connection back, or answer False: `release` must decide."""
         if (

@@ -59,7 +59,7 @@ def join(parts: Sequence[Statement]) -> Statement:
     elif verdict in (Verdict.SESSION, Verdict.TRANSACTION):
         verdict, reason = Verdict.PIN, f"script_{reason}"
     alone = any(part.alone for part in parts)
-    defines = any(part.defines for part in parts)
+    defines = max((part.defines for part in parts), key=lambda d: d.value)
     return Statement(
         verdict,
         reason,

@@ -29,6 +29,16 @@ class Verdict(Enum):
     NODE_LOCAL = "node_local"
 
 
+class Defines(Enum):
+    """What a statement changes of the objects that a catalog tells of."""
+
+    NOTHING = 0
+    #: Tables and the like: what only stores.
+    DATA = 1
+    #: Functions, views, policies: what acts when it is read.
+    CODE = 2
+
+
 @dataclass(frozen=True, slots=True)
 class Begin:
     """BEGIN or START TRANSACTION; what was not said is ``None``.
@@ -295,8 +305,8 @@ class Statement:
     case, empty for a text without one. *action* is the parsed detail of a statement
     that the session itself must understand. *multiple* means more than one statement
     in the text: it must travel as a simple query. *alone* means it may not share a
-    pipeline's implicit transaction with other commands. *defines* means that it changes
-    objects which the catalog tells of. *hints* are options that stand in the text.
+    pipeline's implicit transaction with other commands. *defines* tells what it changes
+    of the objects which the catalog tells of. *hints* are options that stand in the text.
     *plain* is true of a read about which nothing more is to be known.
     """
 
@@ -306,7 +316,7 @@ class Statement:
     action: Action | None = None
     multiple: bool = False
     alone: bool = False
-    defines: bool = False
+    defines: Defines = Defines.NOTHING
     hints: tuple[tuple[str, Any], ...] = ()
     plain: bool = field(init=False, compare=False, repr=False)
 

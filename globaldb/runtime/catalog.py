@@ -12,6 +12,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY
+from globaldb.core.lending import Outcome
+from globaldb.core.statement import Defines
 
 if TYPE_CHECKING:
     from globaldb.core.catalog import Catalog
@@ -64,12 +66,20 @@ class CatalogKeeper:
         """Whether a definition has passed by that the catalog does not have yet."""
         return self._seen != self._known
 
-    def changed(self) -> None:
-        """Take note that a definition has just been committed by this process."""
-        with self._lock:
-            self._seen += 1
+    def changed(self, what: Defines) -> None:
+        """Take note that a definition has just been committed by this process.
+
+        Of *what* it is decides whether reads may go on meanwhile: a new table may be
+        refused by a reader, which is noticed; new code may do there what nobody sees.
+        """
         self._cluster.knowledge.forget()
-        self._cluster.touch()
+        if what is Defines.DATA:
+            self._wanted = True
+            self._tried_at = float("-inf")
+        else:
+            with self._lock:
+                self._seen += 1
+            self._cluster.touch()
         self._start()
 
     def missed(self) -> None:
@@ -81,6 +91,10 @@ class CatalogKeeper:
         """Read it if that is wanted, and was not tried a moment ago."""
         if self._wanted and monotonic() - self._tried_at > _PAUSE:
             self._start()
+
+    def _due(self) -> bool:
+        """Whether it changed while it was being read."""
+        return self.outdated or self._tried_at == float("-inf")
 
     def _start(self) -> None:
         with self._lock:
@@ -95,10 +109,10 @@ class CatalogKeeper:
                 seen = self._seen
                 self._tried_at = monotonic()
                 self._wanted = False
-                self._take_in(self._read(from_writer=seen != self._known))
+                self._take_in(self._read(from_writer=self._present))
                 with self._lock:
                     self._known = seen
-                    if self._seen == seen or self._cluster.closed:
+                    if self._cluster.closed or not self._due():
                         self._running = False
                         break
         except BaseException:
@@ -133,10 +147,19 @@ class CatalogKeeper:
             return None
 
     def _ask(self, node: Node, deadline: float) -> Catalog:
-        """Ask *node* over a connection of its own: sessions count on finding theirs."""
-        cluster = self._cluster
-        link = cluster.driver.open(cluster.config, node.address, deadline)
+        """Ask *node* over a spare connection: sessions count on finding theirs."""
+        driver = self._cluster.driver
+        lease = node.pool.try_spare()
+        if lease is None:
+            link = driver.open(self._cluster.config, node.address, deadline)
+            try:
+                return driver.catalog(link, deadline)
+            finally:
+                driver.close(link)
+        outcome = Outcome.DISCARD
         try:
-            return cluster.driver.catalog(link, deadline)
+            catalog = driver.catalog(lease.connection, deadline)
+            outcome = Outcome.REUSE
         finally:
-            cluster.driver.close(link)
+            node.pool.checkin(lease, outcome)
+        return catalog

@@ -96,6 +96,11 @@ class Pool(Generic[C]):
         with self._lock:
             return self._books.take()
 
+    def try_spare(self) -> Lease[C] | None:
+        """Borrow an idle connection that no session counts on, or answer None."""
+        with self._lock:
+            return self._books.take_spare()
+
     def checkin(self, lease: Lease[C], outcome: Outcome = REUSE) -> None:
         """Give a connection back; the longest waiter gets it, if anybody waits.
 

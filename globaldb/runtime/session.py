@@ -11,7 +11,7 @@ from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers
 from globaldb.core.session import SessionState
 from globaldb.core.settings import SettingsBook
-from globaldb.core.statement import Discard, Verdict
+from globaldb.core.statement import Defines, Discard, Verdict
 from globaldb.core.temporary import TemporaryTables, created, dropped
 from globaldb.core.topology import Role
 from globaldb.core.transaction import Transaction, TransactionMode
@@ -78,7 +78,7 @@ class Session:
         #: The open transaction has left something on its reader: it cannot move.
         self.moored = False
         #: The open transaction has changed what the catalog tells of.
-        self._defined = False
+        self._defined = Defines.NOTHING
         self.prepared_bodies: dict[str, Statement] = {}
         self.closed = False
         #: A decision that holds for the next plain read too; None when it must be
@@ -110,25 +110,26 @@ class Session:
             return
         self.consistency = value
 
-    def defined(self) -> None:
+    def defined(self, what: Defines) -> None:
         """Take note of a statement that changed what the catalog tells of.
 
         Others see it when it is committed.
         """
+        if what is Defines.NOTHING:
+            return
         if self.transaction.active:
-            self._defined = True
+            self._defined = max(self._defined, what, key=lambda each: each.value)
         else:
-            self.cluster.catalog.changed()
+            self.cluster.catalog.changed(what)
 
     def end_transaction(self, *, committed: bool) -> None:
         """Close the books of the transaction: it is over on the server."""
         self.transaction.end()
         self.moored = False
         self.temporary.end(committed=committed)
-        if self._defined:
-            self._defined = False
-            if committed:
-                self.cluster.catalog.changed()
+        defined, self._defined = self._defined, Defines.NOTHING
+        if committed:
+            self.defined(defined)
         self.settings.end(committed=committed)
         if self._set_in_transaction is not None:
             before, local = self._set_in_transaction

@@ -11,6 +11,7 @@ from globaldb.core.statement import (
     CommitPrepared,
     Copy,
     Deallocate,
+    Defines,
     Discard,
     Execute,
     ExplainRoute,
@@ -276,3 +277,29 @@ def test_a_command_that_is_not_understood_is_a_write_of_its_own(sql):
     assert (statement.verdict, statement.reason) == (Verdict.WRITE, "unknown_statement")
     assert statement.action is None
     assert statement.alone
+
+
+@pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        ("CREATE TABLE t (n int)", Defines.DATA),
+        ("CREATE INDEX ON t (n)", Defines.DATA),
+        ("DROP FUNCTION f", Defines.DATA),
+        ("ALTER TABLE t ADD n int", Defines.DATA),
+        ("ALTER TABLE t ENABLE ROW LEVEL SECURITY", Defines.CODE),
+        ("CREATE OR REPLACE FUNCTION f() RETURNS int LANGUAGE sql AS ''", Defines.CODE),
+        ("CREATE VIEW v AS SELECT 1", Defines.CODE),
+        ("CREATE POLICY p ON t USING (f(n))", Defines.CODE),
+        ("ALTER FUNCTION f() STABLE", Defines.CODE),
+        ("CREATE EXTENSION hstore", Defines.CODE),
+        ("DO $$BEGIN CREATE TABLE t (n int); END$$", Defines.CODE),
+        ("DO $$BEGIN PERFORM 1; END$$", Defines.NOTHING),
+        ("CREATE TABLE t (n int); CREATE VIEW v AS SELECT 1", Defines.CODE),
+        ("CREATE TEMP TABLE t (n int)", Defines.NOTHING),
+        ("INSERT INTO t VALUES (1)", Defines.NOTHING),
+        ("GRANT SELECT ON t TO u", Defines.NOTHING),
+        ("SELECT 1", Defines.NOTHING),
+    ],
+)
+def test_what_the_catalog_tells_of_may_be_changed(sql: str, what: Defines) -> None:
+    assert classify(sql).defines is what

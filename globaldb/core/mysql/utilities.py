@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.statement import Statement, Verdict
+from globaldb.core.statement import Defines, Statement, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,9 +42,9 @@ def utility(word: str, tokens: Sequence[Token], judge: Judge) -> Statement:
         found = judge.expression(tokens)
         if found.verdict in _KEEPING:
             return Statement(
-                Verdict.PIN, found.reason, command, alone=True, defines=True
+                Verdict.PIN, found.reason, command, alone=True, defines=Defines.CODE
             )
-    defines = reason == "definition"
+    defines = Defines.CODE if reason == "definition" else Defines.NOTHING
     return Statement(Verdict.WRITE, reason, command, alone=True, defines=defines)
 
 

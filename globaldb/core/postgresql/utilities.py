@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.findings import Finding
-from globaldb.core.statement import Statement, Verdict
+from globaldb.core.statement import Defines, Statement, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -64,6 +64,25 @@ _TOGETHER: Final = frozenset(
 _DEFINE: Final = frozenset(("create", "alter", "drop"))
 # What may change an object that the catalog tells of.
 _DEFINING: Final = _DEFINE | {"import"}
+# Kinds of objects that act when a statement reads; a word too many costs little.
+_CODE: Final = frozenset(
+    (
+        "aggregate",
+        "cast",
+        "domain",
+        "extension",
+        "function",
+        "operator",
+        "policy",
+        "procedure",
+        "routine",
+        "rule",
+        "schema",
+        "security",
+        "type",
+        "view",
+    )
+)
 _TEMPORARY: Final = frozenset(("temp", "temporary"))
 # A body is text to us; these words in it may change what only the connection knows.
 _NAME: Final = re.compile(r"[^\W\d][\w$]*+")
@@ -88,7 +107,7 @@ def utility(
     if any(token.text == "pg_temp" for token in tokens):
         return Statement(Verdict.PIN, "temporary_object", command, alone=alone)
     verdict, reason = _judged(word, tokens, judge, catalog)
-    defines = word in _DEFINING or (word == "do" and _defining(tokens))
+    defines = _defines(word, tokens)
     return Statement(verdict, reason, command, alone=alone, defines=defines)
 
 
@@ -113,9 +132,15 @@ def _judged(
     return plain
 
 
-def _defining(tokens: Sequence[Token]) -> bool:
-    bodies = " ".join(token.text for token in tokens if token.kind == "string").lower()
-    return any(word in bodies for word in _DEFINE)
+def _defines(word: str, tokens: Sequence[Token]) -> Defines:
+    if word == "do":
+        bodies = " ".join(t.text for t in tokens if t.kind == "string").lower()
+        return Defines.CODE if any(w in bodies for w in _DEFINE) else Defines.NOTHING
+    if word not in _DEFINING:
+        return Defines.NOTHING
+    # An object that is gone acts no more.
+    acts = word != "drop" and any(token.text in _CODE for token in tokens[1:])
+    return Defines.CODE if acts else Defines.DATA
 
 
 def _travels_alone(word: str, tokens: Sequence[Token]) -> bool:

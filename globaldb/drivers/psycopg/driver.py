@@ -73,16 +73,13 @@ class PsycopgDriver:
     def sample(self, link: Physical, deadline: float) -> Sample:
         """Ask the node for role, position and identity: one short query."""
         with link.until(deadline, expendable=True):
-            # The last borrower's settings must not have a say in the answer.
-            undo = replay(link.settings, ())
-            if undo:
-                link.execute("; ".join(undo), prepare=False)
-                link.settings = ()
+            _plain(link)
             return probe.sample(link)
 
     def catalog(self, link: Physical, deadline: float) -> Catalog:
         """Read what the database says of its own objects: one long query."""
         with link.until(deadline, expendable=True):
+            _plain(link)
             return read_catalog(link)
 
     def travel(
@@ -106,6 +103,14 @@ class PsycopgDriver:
     def fault(self, error: BaseException, link: Physical) -> Fault:
         """Classify what a connection raised."""
         return translate.fault(error, broken=link.closed)
+
+
+def _plain(link: Physical) -> None:
+    """Undo the last borrower's settings: they must not have a say in an answer."""
+    undo = replay(link.settings, ())
+    if undo:
+        link.execute("; ".join(undo), prepare=False)
+        link.settings = ()
 
 
 def parameters(config: Config, node: NodeAddress) -> dict[str, str]:

@@ -195,8 +195,7 @@ def _succeeded(session: Session, work: Work) -> None:
     if lease is not None and work.on_success is not None:
         work.on_success(lease.connection)
     session.ran(work)
-    if work.statement.defines:
-        session.defined()
+    session.defined(work.statement.defines)
 
 
 def explain(session: Session, statement: Statement) -> Route:

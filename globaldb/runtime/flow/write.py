@@ -48,8 +48,7 @@ async def write(
             if _done(session, work, node, lease, reply, last=last):
                 if work.on_success is not None:
                     work.on_success(lease.connection)
-                if work.statement.defines:
-                    session.defined()
+                session.defined(work.statement.defines)
                 _keep_if_pinned(session, work, lease, node)
                 return
         finally:
