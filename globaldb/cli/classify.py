@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from globaldb.cli import OK
 from globaldb.cli.language import ENGINES, knowledge
@@ -13,9 +13,13 @@ from globaldb.core.reasons import meaning
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
-    from globaldb.core.knowledge import Knowledge
+    from globaldb.core.statement import Statement
+
+    LookUp = Callable[[str], Statement]
+
+_DEFINING: Final = frozenset(("CREATE", "DROP"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,34 +46,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Classify what was given; the exit code says nothing about the verdicts."""
-    known = knowledge(args.engine, args.url)
+    look_up = _look_up(args.engine, args.url)
     if args.statement:
         write = _write_lines if args.json else _tell
-        write(args.statement, known)
+        write(args.statement, look_up)
         return OK
     if sys.stdin.isatty():
         print("globaldb: one statement a line; Ctrl-D ends", file=sys.stderr)
     given = sys.stdin.buffer
     for statements in [split(given)] if args.split else batches(given):
-        _write_lines(statements, known)
+        _write_lines(statements, look_up)
     return OK
 
 
-def _write_lines(statements: Iterable[str], known: Knowledge) -> None:
+def _look_up(engine: str | None, url: str | None) -> LookUp:
+    """Return what classifies one statement after the other.
+
+    Without a database to ask, functions and views are known from where they are
+    defined among the statements.
+    """
+    known = knowledge(engine, url)
+    if url is not None or engine in ("mysql", "mariadb"):
+        return known.cache.lookup
+    from globaldb.core.postgresql.definitions import Definitions
+
+    definitions = Definitions()
+
+    def look_up(sql: str) -> Statement:
+        found = known.cache.lookup(sql)
+        if found.command in _DEFINING and definitions.observe(sql):
+            known.update(definitions.catalog)
+        return found
+
+    return look_up
+
+
+def _write_lines(statements: Iterable[str], look_up: LookUp) -> None:
     """Print a JSON object for each of *statements*, for whoever waits to read them."""
-    lookup, write = known.cache.lookup, json.dumps
+    write = json.dumps
     lines = []
     for sql in statements:
-        found = lookup(sql)
+        found = look_up(sql)
         answer = {"sql": sql, "verdict": found.verdict.value, "reason": found.reason}
         lines.append(write(answer) + "\n")
     sys.stdout.write("".join(lines))
     sys.stdout.flush()
 
 
-def _tell(statements: Iterable[str], known: Knowledge) -> None:
+def _tell(statements: Iterable[str], look_up: LookUp) -> None:
     """Print for a person what each of *statements* is taken for, and why."""
     for sql in statements:
-        found = known.cache.lookup(sql)
+        found = look_up(sql)
         print(f"{found.verdict.value}: {sql}")
         print(f"  {found.reason}: {meaning(found.reason)}")

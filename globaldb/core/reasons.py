@@ -70,7 +70,9 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
         "A function runs a query given as text, and that text is none that only reads",
         "Give the query as a literal, or run it directly",
     ),
-    "copy_in": Reason("write", "COPY from the client adds rows"),
+    "copy_in": Reason(
+        "write", "Rows come from the client (COPY FROM STDIN, LOAD DATA LOCAL)"
+    ),
     "server_file": Reason("write", "The statement reads or writes files of the server"),
     "sequence": Reason(
         "write, same_connection",

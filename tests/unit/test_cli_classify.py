@@ -120,6 +120,36 @@ def test_the_verdicts_are_those_of_the_classifier(ask: Ask):
     ]
 
 
+DEFINITION = (
+    b"CREATE FUNCTION f(int) RETURNS int %s LANGUAGE sql AS 'SELECT $1'\nSELECT f(1)\n"
+)
+
+
+def test_a_function_defined_on_the_way_is_known_from_there_on(ask: Ask):
+    answers = ask(b"SELECT f(1)\n" + DEFINITION % b"STABLE" + b"DROP FUNCTION f(int)\n")
+    assert [answer["verdict"] for answer in answers] == [
+        "write",
+        "write",
+        "read",
+        "write",
+    ]
+    assert ask(DEFINITION % b"STABLE" + b"DROP FUNCTION f(int)\nSELECT f(1)")[-1] == {
+        "sql": "SELECT f(1)",
+        "verdict": "write",
+        "reason": "unknown_function",
+    }
+
+
+@pytest.mark.parametrize("engine", ["mysql", "mariadb"])
+def test_an_engine_asked_for_reads_the_statements(ask: Ask, engine: str):
+    given = b"SELECT 1 # nextval(s)\nSELECT @x\nSELECT LAST_INSERT_ID()\n"
+    assert [answer["verdict"] for answer in ask(given, "--engine", engine)] == [
+        "read",
+        "same_connection",
+        "same_connection",
+    ]
+
+
 def test_a_file_of_statements_is_taken_apart(ask: Ask):
     given = (
         b"SELECT 1;\nSELECT 'a;b',\n  nextval('s');\n"

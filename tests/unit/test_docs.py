@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
-import json
 import re
+import runpy
+import subprocess
+import sys
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import globaldb
 from globaldb import errors
-from globaldb.core.postgresql.classify import classify
+from globaldb.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
-ROUTES = DOCS / "reference" / "routes.md"
-
-
-def codes_under(page: Path, heading: str) -> set[str]:
-    """The codes in the first column of the table under *heading*."""
-    section = page.read_text().split(f"\n## {heading}\n", 1)[1].split("\n## ", 1)[0]
-    first_cells = re.findall(r"^\| ([^|]+) \|", section, re.MULTILINE)
-    return {code for cell in first_cells for code in re.findall(r"`(\w+)`", cell)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).name)
@@ -57,58 +49,28 @@ def test_every_error_is_explained():
     assert rows == {n: "yes" if c.retryable else "no" for n, c in classes.items()}
 
 
-#: Calls that take a reason code, and where among their arguments it stands.
-DECIDING = {"Decision": 1, "write": 2}
-#: Names that hold a reason code.
-HOLDING = re.compile(r"^(reason|why|NEAREST_READER|_READ_ONLY|_NO_FORWARDING) = ")
+def test_what_is_generated_is_current():
+    """`python docs/generate.py` renews it."""
+    done = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
 
 
-def decided(tree: ast.AST) -> Iterator[str]:
-    """Reason codes given to decisions, and to writes that a read turned into."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            at = DECIDING.get(getattr(node.func, "id", ""), len(node.args))
-            yield from codes_in(*node.args[at : at + 1])
-            yield from codes_in(*(k.value for k in node.keywords if k.arg == "reason"))
-        elif isinstance(node, ast.AsyncFunctionDef) and node.name == "find_reader":
-            returns = (n.value for n in ast.walk(node) if isinstance(n, ast.Return))
-            yield from codes_in(*(value for value in returns if value is not None))
-        elif isinstance(node, ast.Assign) and HOLDING.search(ast.unparse(node)):
-            yield from codes_in(node.value)
+def test_every_generated_part_stands_in_a_page():
+    pages = "".join(page.read_text() for page in PAGES)
+    marked = re.findall(r"^<!-- generated: (.+) -->$", pages, re.MULTILINE)
+    parts = runpy.run_path(str(DOCS / "generate.py"))["PARTS"]
+    assert sorted(marked) == sorted(parts)
+    assert pages.count("<!-- end -->") == len(marked)
 
 
-def codes_in(*nodes: ast.expr) -> Iterator[str]:
-    for node in nodes:
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            yield node.value
-        elif isinstance(node, ast.IfExp):
-            yield from codes_in(node.body, node.orelse)
-
-
-def test_every_reason_of_a_route_is_explained():
-    source = ROOT / "globaldb"
-    files = [
-        source / "core" / "routing.py",
-        source / "dbapi" / "postgresql" / "local.py",
-        *(source / "runtime" / "flow").glob("*.py"),
-    ]
-    trees = [ast.parse(file.read_text()) for file in files]
-    codes = {code for tree in trees for code in decided(tree)}
-    assert len(codes) > 15
-    documented = codes_under(ROUTES, "Why there")
-    assert sorted(codes - documented) == []
-    everything = "".join(file.read_text() for file in files)
-    assert sorted(c for c in documented if f'"{c}"' not in everything) == []
-
-
-def test_every_reason_of_a_verdict_is_explained():
-    lines = (ROOT / "tests" / "spec" / "statements.jsonl").read_text().splitlines()
-    cases = [json.loads(line) for line in lines]
-    codes = {
-        classify(case["sql"]).reason for case in cases if case["engine"] == "postgresql"
-    }
-    assert len(codes) > 20
-    assert sorted(codes - codes_under(ROUTES, "What the text was taken for")) == []
+def test_every_command_of_the_command_line_is_described():
+    pages = "".join(page.read_text() for page in PAGES)
+    assert [name for name in COMMANDS if f"globaldb {name}" not in pages] == []
 
 
 def test_every_table_of_show_is_described():
