@@ -1,0 +1,3 @@
+"""MySQL and MariaDB through PyMySQL."""
+
+from __future__ import annotations
