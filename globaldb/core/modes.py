@@ -27,14 +27,15 @@ def modes(reader: TokenReader) -> SetTransaction | None:
             if isolation is None:
                 return None
             asked = replace(asked, isolation=isolation)
-        elif (flagged := _flag(reader, asked)) is not None:
+        elif (flagged := access_mode(reader, asked)) is not None:
             asked = flagged
         elif not reader.accept(","):
             return None
     return asked
 
 
-def _flag(reader: TokenReader, asked: SetTransaction) -> SetTransaction | None:
+def access_mode(reader: TokenReader, asked: SetTransaction) -> SetTransaction | None:
+    """Read one mode that is no isolation level; return *asked* with it, if it is one."""
     if reader.accept("read", "only"):
         return replace(asked, read_only=True)
     if reader.accept("read", "write"):

@@ -26,6 +26,7 @@ from globaldb.core.statement import (
     SetSetting,
     SetTransaction,
     ShowConsistency,
+    ShowSetting,
     Statement,
     Verdict,
 )
@@ -545,6 +546,14 @@ def test_one_statement_has_its_verdict(sql, verdict, reason):
         ("set aurora_replica_read_consistency = default", SetConsistency("default")),
         ("show variables like 'aurora_replica_read_consistency'",
          ShowConsistency("aurora_replica_read_consistency")),
+        ("select @@aurora_replica_read_consistency",
+         ShowConsistency("aurora_replica_read_consistency")),
+        ("select @@session.Autocommit", ShowSetting("autocommit")),
+        ("select @@global.autocommit", None),
+        ("set autocommit = 0, sql_mode = ''", None),
+        ("set sql_mode = (select v from a)", None),
+        ("start transaction with consistent snapshot, read only", Begin(read_only=True)),
+        ("commit and no chain release", Commit()),
         ("show globaldb Lag", GlobaldbShow("lag")),
         ("explain route  select 1", ExplainRoute("select 1")),
         ("prepare S from 'select 1'",
@@ -649,6 +658,9 @@ def test_a_text_of_many_versions_is_not_tried_in_every_way():
         ("select 'it\\'; drop table a; -- '", Verdict.WRITE),
         ("insert into a values ('\\'); lock tables a read; -- ')", Verdict.PIN),
         ('select "wr"(1)', Verdict.WRITE),
+        ("select * from a for\xa0update", Verdict.WRITE),
+        ("select 'a\xa0for update'", Verdict.READ),
+        ("select `count`(1)", Verdict.WRITE),
     ],
 )
 def test_a_text_that_modes_read_differently_gets_the_graver_verdict(sql, verdict):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
@@ -19,7 +20,7 @@ from globaldb.core.mysql.commands import CARRIERS, call
 from globaldb.core.mysql.dialect import MYSQL, Dialect
 from globaldb.core.mysql.queries import DML, Judge, Query
 from globaldb.core.mysql.scripts import BLOCKS, block, compound, script
-from globaldb.core.mysql.settings import set_statement, use
+from globaldb.core.mysql.settings import set_statement, shown, use
 from globaldb.core.mysql.show import show
 from globaldb.core.mysql.skim import plain_read
 from globaldb.core.mysql.transactions import (
@@ -54,6 +55,8 @@ _QUERIES: Final = {
 }
 # A write that holds one of these may also change what only its connection knows.
 _HINTS: Final = ("_lock", ":=")
+# SELECT @@session.name has so many tokens.
+_SHOWING: Final = 5
 _WRITE: Final = SEVERITY[Verdict.WRITE]
 _PLAIN_READS: Final = {
     word: Statement(Verdict.READ, reason, word.upper())
@@ -142,10 +145,11 @@ def _exact(text: str, command: str, catalog: Catalog, dialect: Dialect) -> State
     if versions is None:
         return _refused("version_comment", command, text, catalog)
     found: list[Statement] = []
-    for quoting in quotings(text):
-        for executes in versions:
-            tokens = tokenize(text, quoting, executes)
-            found.append(_read(text, tokens, catalog, dialect))
+    # In latin1, and nowhere else, a no-break space is white space.
+    spaced = (text, text.replace("\xa0", " ")) if "\xa0" in text else (text,)
+    for written, quoting, executes in product(spaced, quotings(text), versions):
+        tokens = tokenize(written, quoting, executes)
+        found.append(_read(text, tokens, catalog, dialect))
     first = found[0]
     if len(found) == 1:
         if first.reason == "unparsable":
@@ -224,7 +228,8 @@ def _statement(
     if word in DML:
         return _change(word, tokens, judge.expression(tokens), catalog)
     if word in _QUERIES:
-        return _query(word, judge.expression(tokens))
+        found = _query(word, judge.expression(tokens))
+        return shown(tokens, found) if len(tokens) <= _SHOWING else found
     if word in READS:
         return _reading(word, judge.expression(tokens))
     return _command(word, TokenReader(text, tokens), judge, catalog) or Statement(

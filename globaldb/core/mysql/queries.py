@@ -268,9 +268,8 @@ class Query:
                 # With an argument it sets what it returns.
                 return Finding(Verdict.SESSION, "last_insert_id")
             return Finding(*SPECIAL[name])
+        # In quotes it may be a user's function even where the word is the server's.
         if name in HARMLESS and not quoted:
             return None
-        known = self._catalog.function("", name)
-        if known is None:
-            return None if name in HARMLESS else _UNKNOWN
+        known = self._catalog.function("", name) or _UNKNOWN
         return known if known.verdict is not Verdict.READ else None

@@ -40,6 +40,7 @@ def script(parts: Sequence[Statement], cut: Sequence[Sequence[Token]]) -> Statem
     A statement that is prepared and executed in the same text is what its body is.
     """
     joined: dict[int, Statement] = dict(enumerate(parts))
+    carriers = _carriers(parts)
     prepared: dict[str, int] = {}
     for index, part in enumerate(parts):
         if isinstance(part.action, Prepare):
@@ -51,22 +52,21 @@ def script(parts: Sequence[Statement], cut: Sequence[Sequence[Token]]) -> Statem
             body = action.body
             joined[index] = Statement(body.verdict, body.reason, "EXECUTE")
             joined.pop(source, None)
-            joined.pop(_source(parts, cut[source]), None)
+            joined.pop(carriers.get(cut[source][-1].text, -1), None)
         elif isinstance(part.action, Deallocate) and part.action.name in prepared:
             joined.pop(index)
     together = join(list(joined.values())) if joined else parts[0]
     return replace(together, command=parts[0].command, multiple=True)
 
 
-def _source(parts: Sequence[Statement], tokens: Sequence[Token]) -> int:
-    """Return which SET gave the text in a variable that a PREPARE reads, or -1."""
-    name = tokens[-1].text if tokens[-1].kind == "variable" else ""
-    found = [
-        index
-        for index, part in enumerate(parts)
-        if isinstance(part.action, SetSetting) and part.action.name == name
-    ]
-    return found[0] if len(found) == 1 else -1
+def _carriers(parts: Sequence[Statement]) -> dict[str, int]:
+    """Return the SET of each variable that is set once: it may carry a text."""
+    found: dict[str, int] = {}
+    for index, part in enumerate(parts):
+        if isinstance(part.action, SetSetting):
+            name = part.action.name
+            found[name] = -1 if name in found else index
+    return found
 
 
 def compound(tokens: Sequence[Token]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from globaldb.core.findings import Finding
@@ -16,6 +17,8 @@ from globaldb.core.statement import (
     SetConsistency,
     SetSetting,
     SetTransaction,
+    ShowConsistency,
+    ShowSetting,
     Statement,
     Verdict,
 )
@@ -48,6 +51,8 @@ _TRANSACTION_MODES: Final = {
     "transaction_read_only": "read_only",
     "tx_read_only": "read_only",
 }
+# The session must understand these, which it does where one stands alone.
+_ALONE: Final = frozenset((*_TRANSACTION_MODES, CONSISTENCY, "autocommit"))
 # What SET changes for everybody, and what it knows by words of their own.
 _ACCOUNTS: Final = (("password",), ("default", "role"), ("resource", "group"))
 _PHRASES: Final = (
@@ -108,9 +113,9 @@ def _special(reader: TokenReader, judge: Judge) -> Statement | None:
 
 def _one(reader: TokenReader, name: str) -> Statement | None:
     rest = reader.rest()
-    if not rest or any(token.kind == "variable" for token in rest):
+    if not rest:
         return None
-    if any(token.text in (",", "(") for token in rest):
+    if any(token.kind == "variable" or token.text in (",", "(") for token in rest):
         # SET NAMES utf8, @x = 1: the assignments behind it have meanings of their own.
         return Statement(Verdict.PIN, "set", "SET")
     value = None if rest[0].kind == "param" else literal(rest[0]) or rest[0].text
@@ -172,7 +177,7 @@ def _assignments(reader: TokenReader, judge: Judge) -> Statement | None:
         return Statement(*finding, "SET")
     if len(found) == 1:
         return _single(found[0], reader.sql)
-    if any(one.name in _TRANSACTION_MODES or one.scope == "next" for one in found):
+    if any(one.name in _ALONE for one in found):
         return Statement(Verdict.PIN, "set", "SET")
     return _session("set", SetConfig(None, local=False, sql=reader.sql))
 
@@ -240,8 +245,9 @@ def _value_finding(one: _Assignment, judge: Judge) -> Finding | None:
         return None
     found = judge.expression(one.value)
     if found.verdict in _READABLE:
-        # The same again, unless it is data: then it may have changed meanwhile.
-        return _KEPT if one.name.startswith("@") else None
+        # A later run gives the same, unless it is data or the time that is asked.
+        data = any(token.text == "from" for token in one.value)
+        return _KEPT if data or one.name.startswith("@") else None
     if found.verdict in (Verdict.SAME_CONNECTION, Verdict.SESSION):
         return _KEPT
     return Finding(Verdict.PIN, found.reason)
@@ -285,3 +291,16 @@ def _next_transaction(mode: str, value: str | None) -> Statement:
     else:
         asked = SetTransaction(read_only=word in _TRUE)
     return control("SET", "set_transaction", asked)
+
+
+def shown(tokens: Sequence[Token], found: Statement) -> Statement:
+    """Return *found* with what ``SELECT @@name`` shows, where that is all it does."""
+    words = [token.text.lower() for token in tokens]
+    if words[:2] != ["select", "@@"] or tokens[-1].kind not in ("name", "quoted"):
+        return found
+    if words[2:-1] not in ([], ["session", "."], ["local", "."]):
+        return found
+    if words[-1] == CONSISTENCY:
+        action = ShowConsistency(words[-1])
+        return Statement(Verdict.READ, "show_consistency", "SELECT", action)
+    return replace(found, action=ShowSetting(words[-1]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from globaldb.core.modes import modes
+from globaldb.core.modes import access_mode
 from globaldb.core.statement import (
     Action,
     Begin,
@@ -41,19 +41,17 @@ def start(reader: TokenReader) -> Statement | None:
     reader.next()
     if not reader.accept("transaction"):
         return Statement(Verdict.WRITE, "administration", "START", alone=True)
-    snapshot = reader.accept("with", "consistent", "snapshot")
-    reader.accept(",")
-    asked = modes(reader) or _modes_then_snapshot(reader)
-    if asked is None:
-        return None
+    asked, snapshot = SetTransaction(), False
+    while not reader.done:
+        if reader.accept("with", "consistent", "snapshot"):
+            snapshot = True
+        elif (flagged := access_mode(reader, asked)) is not None:
+            asked = flagged
+        elif not reader.accept(","):
+            return None
     # The snapshot is of the node where it is taken.
-    reason = "consistent_snapshot" if snapshot or not reader.done else "begin"
-    return control("START", reason, Begin(asked.isolation, asked.read_only))
-
-
-def _modes_then_snapshot(reader: TokenReader) -> SetTransaction | None:
-    ahead = [token.text for token in reader.rest()]
-    return SetTransaction() if ahead == ["with", "consistent", "snapshot"] else None
+    reason = "consistent_snapshot" if snapshot else "begin"
+    return control("START", reason, Begin(read_only=asked.read_only))
 
 
 def commit(reader: TokenReader) -> Statement | None:
@@ -75,12 +73,14 @@ def rollback(reader: TokenReader) -> Statement | None:
 
 
 def _chain(reader: TokenReader) -> bool | None:
-    """Return whether a transaction follows; ``None`` where the connection ends."""
+    """Return whether a transaction follows; ``None`` if it is something else."""
     reader.accept("work")
     chain = reader.accept("and", "chain")
     if not chain:
         reader.accept("and", "no", "chain")
-    reader.accept("no", "release")
+    if not reader.accept("no", "release"):
+        # The session would be over: that is the application's to say with close().
+        reader.accept("release")
     return chain if reader.done else None
 
 
