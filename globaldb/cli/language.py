@@ -88,6 +88,11 @@ def _ask(config: Config, engine: str) -> tuple[Language, Catalog]:
     for node in config.nodes:
         try:
             return ask(config, node)
+        except ImportError as missing:
+            raise ConfigurationError(
+                f"{missing.name} is not installed: "
+                f"pip install 'globaldb[{_family(engine)}]'"
+            ) from missing
         except OperationalError as problem:
             problems.append(f"{node}: {' '.join(str(problem).split())}")
     raise NoNodeAvailableError(

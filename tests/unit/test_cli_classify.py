@@ -217,6 +217,26 @@ def test_wrong_usage_and_a_database_that_is_not_there_are_told(
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("url", "driver", "extra"),
+    [
+        ("postgresql://localhost/shop", "psycopg", "postgresql"),
+        ("mariadb://localhost/shop", "pymysql", "mysql"),
+    ],
+)
+def test_without_the_driver_it_is_said_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    url: str,
+    driver: str,
+    extra: str,
+):
+    monkeypatch.setitem(sys.modules, driver, None)
+    assert main(["classify", "--url", url, "SELECT 1"]) == 2
+    told = f"{driver} is not installed: pip install 'globaldb[{extra}]'"
+    assert told in capsys.readouterr().err
+
+
 def test_an_answer_comes_before_the_next_question():
     with subprocess.Popen(
         [*COMMAND, "classify"], stdin=subprocess.PIPE, stdout=subprocess.PIPE

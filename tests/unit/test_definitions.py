@@ -143,3 +143,20 @@ def test_a_view_that_is_replaced_by_a_plain_one_is_a_table_again():
 def test_a_name_in_quotes_is_another_one():
     assert verdict('SELECT "F"(1)', sql("SELECT 1")) is WRITE
     assert verdict("SELECT F(1)", sql("SELECT 1")) is READ
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT 1; END",
+        "CREATE FUNCTION f(a int) RETURNS int STABLE LANGUAGE sql AS $$ SELECT 1 $$",
+        "CREATE FUNCTION f(a int) RETURNS int RETURN g($1) + 1",
+        "CREATE VIEW v (a) AS SELECT 1",
+        "CREATE TYPE r AS RANGE (subtype = int, multirange_type_name = m)",
+        "CREATE AGGREGATE a(int) (sfunc = f, stype = int, finalfunc = g)",
+        "DROP FUNCTION IF EXISTS s.f(a int), g CASCADE",
+    ],
+)
+def test_a_definition_may_be_cut_anywhere(text):
+    for end in range(len(text)):
+        assert Definitions().observe(text[:end]) in (True, False)

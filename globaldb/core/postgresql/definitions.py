@@ -191,7 +191,10 @@ def _routine(
             language = (literal(following) or following.text).lower()
         elif word == "as" and at + 1 < len(rest):
             text = literal(rest[at + 1])
-        elif word == "return" or (word == "begin" and rest[at + 1].text == "atomic"):
+        elif word == "return" or (
+            word == "begin"
+            and [each.text for each in rest[at + 1 : at + 2]] == ["atomic"]
+        ):
             text = _standing(reader, at)
             break
         fixed = fixed or word in _FIXED
