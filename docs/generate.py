@@ -121,7 +121,8 @@ def examples(texts: str, judge: Classify) -> Iterator[str]:
         explained = reason(found.reason)
         assert explained is not None, found.reason
         where = WHERE[found.verdict]
-        if isinstance(found.action, ShowSetting):
+        shown = isinstance(found.action, ShowSetting)
+        if shown and found.verdict is Verdict.SAME_CONNECTION:
             where = "any node, as settings are the same everywhere"
         yield f"| {code(sql)} | {where} | {explained.means} |"
 

@@ -133,6 +133,7 @@ def _ask_mysql(config: Config, node: NodeAddress) -> tuple[Language, Catalog]:
                 password="" if password is None else password.reveal(),
                 database=config.database,
                 connect_timeout=config.connect_timeout,
+                autocommit=True,
                 **place,
             )
         ) as connection:
