@@ -279,6 +279,15 @@ def test_reading_leaves_no_setting_behind(stage: Stage):
     stage.reader.execute("DISCARD ALL")
 
 
+@pytest.mark.parametrize(
+    "setting", ["standard_conforming_strings = off", "search_path = t, pg_catalog"]
+)
+def test_what_a_session_has_set_changes_nothing(stage: Stage, setting: str):
+    stage.reader.execute(f"SET {setting}")
+    assert set(read_catalog(stage.reader).entries) == set(stage.from_reader.entries)
+    stage.reader.execute("DISCARD ALL")
+
+
 def test_a_name_found_first_on_the_search_path_does_not_mislead(stage: Stage):
     admin = stage.lab.dsn(REGION, WRITER, superuser=True)
     with psycopg.connect(admin, autocommit=True) as writer, writer.transaction():

@@ -26,7 +26,8 @@ TIMEOUT: Final = 10.0
 
 
 def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    """Return a literal that means the same with standard_conforming_strings off."""
+    return "E'" + text.replace("\\", r"\\").replace("'", "''") + "'"
 
 
 # Names from elsewhere must not be found first, and compiling costs more than it saves.
@@ -60,9 +61,11 @@ _KEEPS: Final = " OR ".join(
     f"(strpos(body, {_quoted(word)}) > 0 AND body ~ {_quoted(pattern)})"
     for word, pattern in _KEEPING
 )
+# A comment may stand between a name and its parenthesis.
+_CALL: Final = _quoted(r'(\w+)"?\s*(?:\(|/\*|--)')
 _SPECIAL: Final = _quoted("{" + ",".join((*SPECIAL, "set_config")) + "}") + "::text[]"
 
-_ROUTINES: Final = r"""
+_ROUTINES: Final = """
 place AS MATERIALIZED (
   SELECT oid, nspname FROM pg_namespace
    WHERE nspname <> 'information_schema' AND nspname !~ '^pg_'
@@ -86,7 +89,7 @@ routine AS MATERIALIZED (
 ),
 called AS MATERIALIZED (
   SELECT DISTINCT r.oid, m[1] AS word
-    FROM routine r, regexp_matches(r.body, '(\w+)"?\s*(?:\(|/\*|--)', 'g') m
+    FROM routine r, regexp_matches(r.body, {call}, 'g') m
    WHERE m[1] = ANY ({special}) OR m[1] IN (SELECT lower(proname) FROM routine)
 ),
 said AS (
@@ -305,5 +308,7 @@ _QUESTION: Final = f"WITH RECURSIVE{_ROUTINES}{_EDGES}{_CHANGES}{_ANSWER}"
 
 #: The batch to send; the last result is the answer.
 QUESTION: Final = _SETTINGS + (
-    _QUESTION.replace("{special}", _SPECIAL).replace("{keeps}", _KEEPS)
+    _QUESTION.replace("{special}", _SPECIAL)
+    .replace("{keeps}", _KEEPS)
+    .replace("{call}", _CALL)
 )
