@@ -134,19 +134,19 @@ def special(table: Special) -> Iterator[str]:
     kinds = sorted({*table.values()}, key=lambda kind: (kind[0].value, kind[1]))
     for kind in kinds:
         names = [name for name, its in table.items() if its == kind]
-        shown = ", ".join(code(name) for name in shortened(names))
+        shown = ", ".join(map(code, shortened(names, r"pg_stat_get_")))
         yield f"| {kind[0].value} | `{kind[1]}` | {shown} |"
 
 
-def shortened(listed: Iterable[str]) -> list[str]:
-    """Return names in order; those of one large family stand as one."""
-    family = re.compile(r"^(pg_stat_get_|pg_stat_(?!get)|pg_statio_).*")
-    return sorted({family.sub(r"\1*", name) for name in listed})
+def shortened(names: Iterable[str], family: str) -> list[str]:
+    """Return *names* in order; those of one large *family* stand as one."""
+    return sorted({re.sub(f"^({family}).*", r"\1*", name) for name in names})
 
 
 def listed(names: Iterable[str]) -> Iterator[str]:
     """Yield one paragraph of names."""
-    yield ", ".join(code(name) for name in shortened(names)) + "."
+    # Whatever begins like these is one of them.
+    yield ", ".join(map(code, shortened(names, r"pg_statio?_"))) + "."
 
 
 def reasons(table: Mapping[str, Reason], where: str) -> Iterator[str]:
