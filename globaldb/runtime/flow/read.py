@@ -210,7 +210,6 @@ async def _judge(
     if reply.error is not None:
         fault = fault_of(session, reply.error, lease.connection)
         if fault is Fault.READ_ONLY:
-            session.cluster.suspect(node.name)
             tried = (*attempts.tried, node.name)
             await write(session, work, "refused_by_reader", tried=tried)
             _remember(session, work, node, reply.error)
