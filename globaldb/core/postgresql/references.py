@@ -34,6 +34,7 @@ _IMPLYING: Final = names(
     "in between like ilike similar distinct using natural nullif case any some all"
 )
 # Unicode escapes could spell any name.
+_ESCAPES: Final = ("u&", "U&")
 _ESCAPED: Final = Finding(Verdict.WRITE, "escaped_name")
 
 
@@ -56,11 +57,14 @@ def mentioned(tokens: Sequence[Token], catalog: Catalog) -> Finding | None:
     if catalog is EMPTY:
         return None
     found: list[Finding | None] = []
-    if catalog.relations or catalog.types or catalog.columns:
+    words = [text for kind, text, _, _ in tokens if kind != "op"]
+    if not catalog.watched.isdisjoint(words) or any(
+        word[:2] in _ESCAPES for word in words
+    ):
         found.extend(_Relations(catalog).walk(tokens))
     if catalog.operators:
         found.extend(_operators(tokens, catalog))
-    if catalog.changes and any(token.text in _DML for token in tokens):
+    if catalog.changes and not _DML.isdisjoint(words):
         found.extend(
             catalog.changes.get(token.text)
             for token in tokens
@@ -104,7 +108,7 @@ class _Relations:
             before = text
 
     def _named(self, kind: str, name: str, follows: str) -> Finding | None:
-        if kind == "quoted" and name[:2] in ("u&", "U&"):
+        if kind == "quoted" and name[:2] in _ESCAPES:
             return _ESCAPED
         if not self._awaited or follows in (".", "("):
             return self._catalog.types.get(name)
