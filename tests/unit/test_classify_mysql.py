@@ -642,6 +642,19 @@ def test_a_server_reads_executable_comments_of_its_versions(dialect, gate, verdi
     )
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select 1 /*M!999999 /* */, wr(1) -- */",
+        "select 1 /*!50000 /* */, wr(1) */",
+        "select 1 /*!99999 /* */ */, wr(1)",
+        "select 1 /*!90000 , 2 /* */ */, wr(1)",
+    ],
+)
+def test_what_stands_behind_a_nested_comment_is_read(sql):
+    assert classify(sql).verdict is Verdict.WRITE
+
+
 def test_a_text_of_many_versions_is_not_tried_in_every_way():
     gates = "".join(f"/*!{version} , 1 */" for version in range(80000, 80040))
     assert classify(f"select 1 {gates}").verdict is Verdict.WRITE

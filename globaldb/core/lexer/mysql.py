@@ -141,12 +141,13 @@ def leading(text: str) -> int:
 def tokenize(
     text: str,
     quoting: Quoting = QUOTINGS[0],
-    executes: Callable[[str], bool] = _always,
+    executes: Callable[[str], bool | None] = _always,
 ) -> list[Token]:
     """Return the tokens of *text*; a ``bad`` one is always the last.
 
     *executes* tells of an executable comment's opening, such as ``!50000`` or
-    ``M!100100``, whether the server reads what is inside.
+    ``M!100100``, whether the server reads what is inside; ``None`` if it is a comment
+    as any other to it, in which another one cannot stand.
     """
     found: list[Token] = []
     folded = text.lower() if text.isascii() else text.translate(_WORDS)
@@ -174,12 +175,14 @@ def tokenize(
 
 
 def _enter(
-    text: str, start: int, end: int, executes: Callable[[str], bool]
+    text: str, start: int, end: int, executes: Callable[[str], bool | None]
 ) -> tuple[int, bool]:
     """Return where to go on at an executable comment, and whether inside it."""
-    if executes(text[start + 2 : end]):
-        return end, True
-    return _comment_end(text, end), False
+    read = executes(text[start + 2 : end])
+    if read is None:
+        closing = text.find("*/", start + 2)
+        return (closing + 2 if closing > 0 else -1), False
+    return (end, True) if read else (_comment_end(text, end), False)
 
 
 def _closed(start: int, *, inside: bool, found: list[Token]) -> int:

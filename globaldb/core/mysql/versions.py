@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _MYSQL: Final = range(50700, 99999)
 _MARIADB: Final = range(100000, 999999)
 # More ways than these to read one text are not tried.
-_MOST: Final = 5
+_MOST: Final = 8
 
 
 class _Server(NamedTuple):
@@ -27,17 +27,20 @@ class _Server(NamedTuple):
 
 def readings(
     gates: frozenset[str], dialect: Dialect
-) -> tuple[Callable[[str], bool], ...] | None:
+) -> tuple[Callable[[str], bool | None], ...] | None:
     """Return the ways in which servers may read a text with *gates*.
 
-    Each answers whether the comment with a gate is read. ``None`` if they are many.
+    Each answers whether the comment with a gate is read, as `tokenize` asks. ``None``
+    if they are many.
     """
     if not gates:
         return (_always,)
-    ways: dict[frozenset[str], Callable[[str], bool]] = {}
+    marked = any(gate[0] == "M" for gate in gates)
+    ways: dict[tuple[bool, frozenset[str]], Callable[[str], bool | None]] = {}
     for server in _servers(gates, dialect):
         executes = partial(_executes, server)
-        ways.setdefault(frozenset(filter(executes, gates)), executes)
+        read = frozenset(gate for gate in gates if executes(gate))
+        ways.setdefault((marked and server.mariadb, read), executes)
         if len(ways) > _MOST:
             return None
     return tuple(ways.values())
@@ -74,10 +77,10 @@ def _number(gate: str) -> int:
     return int(digits) if digits else 0
 
 
-def _executes(server: _Server, gate: str) -> bool:
+def _executes(server: _Server, gate: str) -> bool | None:
     number = _number(gate)
     if gate[0] == "M" and not server.mariadb:
-        return False
+        return None
     if server.mariadb and gate[0] != "M" and number in range(50700, 100000):
         return False
     return number <= server.version
