@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check histories bench clean
+.PHONY: demo test check histories corpus bench clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -15,6 +15,7 @@ help:
 	@echo "make check  linters, types and the tests that need no server (under 90 seconds)"
 	@echo "make histories  random programs against the lab for half an hour, others each time"
 	@echo "                (GLOBALDB_EXAMPLES=5000 says how many)"
+	@echo "make corpus  others' test suites against both classifiers, all of them (an hour)"
 	@echo "make bench  overhead and round trips against plain psycopg"
 
 $(STAMP): pyproject.toml
@@ -43,6 +44,9 @@ check: $(STAMP)
 histories: $(STAMP)
 	@GLOBALDB_EXAMPLES=$${GLOBALDB_EXAMPLES:-5000} $(BIN)/python -m pytest -k random \
 	  tests/lab/test_histories.py
+
+corpus: $(STAMP)
+	@GLOBALDB_CORPUS_ALL=1 $(BIN)/python -m pytest tests/corpus tests/mariadb/test_corpus.py
 
 bench: $(STAMP)
 	@$(BIN)/python benchmarks/round_trips.py
