@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hypothesis import example, given, strategies as st
 
+from globaldb.core.catalog import EMPTY
 from globaldb.core.lexer.postgresql import single, tokenize
-from globaldb.core.postgresql.classify import classify
+from globaldb.core.postgresql.classify import _exact, classify
 from globaldb.core.postgresql.skim import plain_read
 from globaldb.core.statement import Verdict
 
@@ -28,7 +29,7 @@ READABLE = {Verdict.READ, Verdict.NODE_LOCAL}
 TAG = ("$a$", "$b$", "$$", "$")
 PIECES = (
     "'", "''", '"', "E'", "U&'", 'U&"', "\\", "\\'", "--", "\n", "/*", "*/", ";", "(",
-    ")", ",", ".", "%", "%s", "%(a)s", "$1", "1", "1.", " ", "\u00a0", "\0", "é", *TAG,
+    ")", ",", ".", "%", "%s", "%(a)s", "$1", "1", "1.", " ", "\u00a0", "\0", "é", "\u212a", "pg_", "pg_catalog.", "/*/", *TAG,
     "select ", "with ", "as ", "insert ", "into ", "update ", "delete ", "for ",
     "share ", "from ", "f(", "lower(", "nextval(", "pg_locks ", "set ", "to ", "begin ",
     "copy ", "explain ", "analyze ", "execute ", "declare ", "prepare ", "over(",
@@ -86,7 +87,7 @@ def test_a_verdict_takes_time_in_proportion_to_the_text(salad, times):
 def test_the_glance_says_read_only_where_the_tokens_say_so(salad):
     for sql in (f"select {salad}", f"select 1 from t where {salad}"):
         if plain_read(sql):
-            exact = classify(f"/**/{sql}")
+            exact = _exact(sql, "", EMPTY)
             assert (exact.verdict, exact.multiple) == (Verdict.READ, False)
 
 

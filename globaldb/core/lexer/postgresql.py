@@ -22,11 +22,14 @@ _ESCAPED: Final = r"'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+'"
 _IDENTIFIER: Final = r'"[^"]*+(?:""[^"]*+)*+"'
 # A line break between two strings joins them, and backslashes stay special behind it.
 _JOIN: Final = r"(?:[ \t\f\v]|--[^\n\r]*+)*+[\n\r](?:[ \t\n\r\f\v]|--[^\n\r]*+[\n\r])*+"
-_FLAT_COMMENT: Final = r"/\*[^*/]*+(?:(?:\*(?!/)|/(?!\*))[^*/]*+)*+\*/"
+#: A comment without another one inside it.
+FLAT_COMMENT: Final = r"/\*[^*/]*+(?:(?:\*(?!/)|/(?!\*))[^*/]*+)*+\*/"
+#: A dollar-quoted string; where none ends, the search for its end is in vain.
+DOLLAR_QUOTED: Final = rf"\$(?<![{_PART}]\$)(?P<tag>{_TAG})\$.*?\$(?P=tag)\$"
 
 _TOKEN: Final = re.compile(
     rf"""
-    (?:[ \t\n\r\f\v]++|--[^\n\r]*+|{_FLAT_COMMENT})*+
+    (?:[ \t\n\r\f\v]++|--[^\n\r]*+|{FLAT_COMMENT})*+
     (?:
       (?P<name>(?![eEbBxXnN]'|[uU]&['"])[{_START}][{_PART}]*+)
     | (?P<string>[eE]{_ESCAPED}(?:{_JOIN}{_ESCAPED})*+|(?:[bBxXnN]|[uU]&)?+{_PLAIN})
@@ -52,9 +55,9 @@ _STATEMENT: Final = re.compile(
       | (?<=[eE])(?<![{_PART}][eE]){_ESCAPED}(?:{_JOIN}{_ESCAPED})*+
       | {_PLAIN}
       | {_IDENTIFIER}
-      | (?<![{_PART}])\$(?P<tag>{_TAG})\$.*?\$(?P=tag)\$
+      | {DOLLAR_QUOTED}
       | --[^\n\r]*+
-      | {_FLAT_COMMENT}
+      | {FLAT_COMMENT}
       | -(?!-) | /(?!\*)
       | \$(?!{_TAG}\$) | (?<=[{_PART}])\$
     )*+
@@ -62,7 +65,7 @@ _STATEMENT: Final = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 _REST: Final = re.compile(
-    rf"(?:[ \t\n\r\f\v;]++|--[^\n\r]*+|{_FLAT_COMMENT})*+", re.DOTALL
+    rf"(?:[ \t\n\r\f\v;]++|--[^\n\r]*+|{FLAT_COMMENT})*+", re.DOTALL
 )
 _NESTING: Final = re.compile(r"/\*|\*/")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
 from globaldb.core.findings import Finding
-from globaldb.core.lexer.postgresql import single, tokenize
+from globaldb.core.lexer.postgresql import FLAT_COMMENT, single, tokenize
 from globaldb.core.lexer.reader import TokenReader
 from globaldb.core.postgresql.commands import CARRIERS
 from globaldb.core.postgresql.queries import Query
@@ -39,7 +39,9 @@ if TYPE_CHECKING:
 #: Longer texts that are no plain read are not taken apart: they are writes.
 LONGEST: Final = 1 << 20
 
-_HEAD: Final = re.compile(r"[ \t\n\r\f\v(]*+([A-Za-z]++)(?![\w$])")
+_HEAD: Final = re.compile(
+    rf"(?:[ \t\n\r\f\v(]++|--[^\n\r]*+|{FLAT_COMMENT})*+([A-Za-z]++)(?![\w$])"
+)
 _QUERIES: Final = {
     "select": "select",
     "with": "select",
