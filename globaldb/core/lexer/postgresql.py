@@ -29,9 +29,10 @@ DOLLAR_QUOTED: Final = rf"\$(?<![{_PART}]\$)(?P<tag>{_TAG})\$.*?\$(?P=tag)\$"
 
 _TOKEN: Final = re.compile(
     rf"""
-    (?:[ \t\n\r\f\v]++|--[^\n\r]*+|{FLAT_COMMENT})*+
+    [ \t\n\r\f\v]*+(?:(?:--[^\n\r]*+|{FLAT_COMMENT})[ \t\n\r\f\v]*+)*+
     (?:
       (?P<name>(?![eEbBxXnN]'|[uU]&['"])[{_START}][{_PART}]*+)
+    | (?P<sign>[(),=<>+*;\[\]])
     | (?P<string>[eE]{_ESCAPED}(?:{_JOIN}{_ESCAPED})*+|(?:[bBxXnN]|[uU]&)?+{_PLAIN})
     | (?P<quoted>(?:[uU]&)?+{_IDENTIFIER})
     | (?P<number>0[xX][0-9a-fA-F_]++
@@ -70,7 +71,15 @@ _REST: Final = re.compile(
 _NESTING: Final = re.compile(r"/\*|\*/")
 
 
-_JUMPS: Final = frozenset(("end", "nested", "dollar", "bad"))
+#: The groups of the pattern by number.
+_KINDS: Final = tuple(sorted(_TOKEN.groupindex, key=_TOKEN.groupindex.__getitem__))
+_NAME: Final = _TOKEN.groupindex["name"]
+_QUOTED: Final = _TOKEN.groupindex["quoted"]
+#: Signs that begin nothing longer, found early, and the others.
+_OPS: Final = (_TOKEN.groupindex["sign"], _TOKEN.groupindex["op"])
+_JUMPS: Final = frozenset(
+    _TOKEN.groupindex[kind] for kind in ("end", "nested", "dollar", "bad")
+)
 _make: Final = partial(tuple.__new__, Token)
 
 
@@ -89,19 +98,25 @@ def fold(name: str) -> str:
 def tokenize(text: str) -> list[Token]:
     """Return the tokens of *text*; a ``bad`` one is always the last."""
     found: list[Token] = []
+    append = found.append
     folded = fold(text)
     position = 0
     while position >= 0:
         for match in _TOKEN.finditer(text, position):
-            kind = match.lastgroup or ""
-            start, end = match.span(kind)
-            if kind in _JUMPS:
-                position = _jump(text, kind, start, end, found)
+            group: int = match.lastindex  # type: ignore[assignment]
+            start, end = match.span(group)
+            if group in _OPS:
+                append(_make(("op", text[start:end], start, end)))
+            elif group == _NAME:
+                append(_make(("name", folded[start:end], start, end)))
+            elif group in _JUMPS:
+                position = _jump(text, _KINDS[group - 1], start, end, found)
                 break
-            written = folded[start:end] if kind == "name" else text[start:end]
-            if kind == "quoted" and written[0] == '"':
-                written = written[1:-1].replace('""', '"')
-            found.append(_make((kind, written, start, end)))
+            else:
+                written = text[start:end]
+                if group == _QUOTED and written[0] == '"':
+                    written = written[1:-1].replace('""', '"')
+                append(_make((_KINDS[group - 1], written, start, end)))
         else:
             break
     return found

@@ -142,8 +142,8 @@ def _exact(text: str, command: str, catalog: Catalog) -> Statement:
     ):
         # With standard_conforming_strings off the string would go on behind it.
         return _refused("backslash_before_quote", command, text, catalog)
-    parts = pieces(tokens)
-    if not parts:
+    parts = pieces(tokens) if ";" in text else [tokens]
+    if not (parts and parts[0]):
         return _EMPTY
     if len(parts) == 1:
         return _statement(text, parts[0], catalog)
