@@ -117,6 +117,15 @@ HARMLESS: Final = names(
     """
 )
 
+# MariaDB's own, and MySQL's before version 8, in which a user may have taken the names:
+# the catalog's word goes before this.
+OLD_GEOMETRY: Final = names(
+    """
+    area boundary buffer centroid contains crosses dimension disjoint envelope equals
+    intersects touches within x y
+    """
+)
+
 _SPECIAL: Final = (
     (
         Verdict.PIN,
