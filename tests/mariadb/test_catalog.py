@@ -74,6 +74,8 @@ CALLS = {
     "SELECT calls_ro(1)": "read",
     "SELECT sleeps_in_text(1)": "read",
     "SELECT RO(1)": "read",
+    "SELECT {wr(1)}": "read",
+    "SELECT {fn wr(1)}": "write",
     "SELECT wr(1)": "write",
     "SELECT known.`wr`(1)": "write",
     "SELECT calls_wr(1)": "write",

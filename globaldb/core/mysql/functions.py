@@ -21,18 +21,18 @@ HARMLESS: Final = names(
     bit_and bit_count bit_length bit_or bit_xor can_access_column
     can_access_database can_access_event can_access_resource_group
     can_access_routine can_access_table can_access_trigger can_access_user
-    can_access_view cast ceil ceiling char char_length character character_length
-    charset chr coalesce coercibility collation column_check column_exists
-    column_json column_list compress concat concat_operator_oracle concat_ws conv
-    convert_cpu_id_mask convert_interval_to_user_interval convert_tz convexhull cos
-    cot count crc32 crc32c cume_dist curdate current_date current_role
-    current_role_in current_time current_timestamp current_user current_user_in
-    curtime database date date_add date_format date_sub datediff day dayname
-    dayofmonth dayofweek dayofyear decode decode_histogram decode_oracle degrees
-    dense_rank des_decrypt des_encrypt elt encode encrypt endpoint exp export_set
-    exteriorring extract extractvalue field find_in_set first_value floor format
-    format_bytes format_pico_time from_base64 from_days from_unixtime from_vector
-    geomcollection geomcollfromtext geomcollfromwkb geometrycollection
+    can_access_view cast ceil ceiling centroid char char_length character
+    character_length charset chr coalesce coercibility collation column_check
+    column_exists column_json column_list compress concat concat_operator_oracle
+    concat_ws conv convert_cpu_id_mask convert_interval_to_user_interval convert_tz
+    convexhull cos cot count crc32 crc32c cume_dist curdate current_date
+    current_role current_role_in current_time current_timestamp current_user
+    current_user_in curtime database date date_add date_format date_sub datediff day
+    dayname dayofmonth dayofweek dayofyear decode decode_histogram decode_oracle
+    degrees dense_rank des_decrypt des_encrypt elt encode encrypt endpoint envelope
+    exp export_set exteriorring extract extractvalue field find_in_set first_value
+    floor format format_bytes format_pico_time from_base64 from_days from_unixtime
+    from_vector geomcollection geomcollfromtext geomcollfromwkb geometrycollection
     geometrycollectionfromtext geometrycollectionfromwkb geometryfromtext
     geometryfromwkb geometryn geometrytype geomfromtext geomfromwkb
     get_dd_column_privileges get_dd_create_options get_dd_index_private_data

@@ -5,7 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from globaldb.core.findings import SEVERITY, Finding
-from globaldb.core.mysql.functions import HARMLESS, SPECIAL, SYS_FUNCTIONS
+from globaldb.core.mysql.functions import (
+    HARMLESS,
+    OLD_GEOMETRY,
+    SPECIAL,
+    SYS_FUNCTIONS,
+)
 from globaldb.core.mysql.words import (
     CONNECTION_TABLES,
     CONNECTION_VARIABLES,
@@ -245,7 +250,10 @@ class Query:
         kind, before, _, _ = self._tokens[last - 1]
         if before == "member" and self._text(last) == "of":
             return False
-        if kind in ("string", "number", "quoted", "variable") or before in (")", "as"):
+        if kind in ("string", "number", "quoted", "variable"):
+            return False
+        # Behind a brace it is a word of ODBC: {oj (a LEFT JOIN b ON ...)}.
+        if before in (")", "as", "{"):
             return False
         # name (a, b) AS (SELECT ...
         closing = self._partner[last + 1]
@@ -271,5 +279,7 @@ class Query:
         # In quotes it may be a user's function even where the word is the server's.
         if name in HARMLESS and not quoted:
             return None
-        known = self._catalog.function("", name) or _UNKNOWN
+        known = self._catalog.function("", name)
+        if known is None:
+            return None if name in OLD_GEOMETRY and not quoted else _UNKNOWN
         return known if known.verdict is not Verdict.READ else None

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.mysql.functions import HARMLESS, SPECIAL
+from globaldb.core.mysql.functions import HARMLESS, OLD_GEOMETRY, SPECIAL
 from globaldb.core.mysql.words import NEVER_FUNCTIONS
 from globaldb.core.words import names
 
@@ -40,7 +40,7 @@ _SUSPICIOUS: Final = names(
 )
 #: The server's own schemas, and the sequences of MariaDB's Oracle mode.
 _TELLING: Final = ("_schema", "mysql", "sys", "nextval", "currval")
-_CALLABLE: Final = (NEVER_FUNCTIONS | HARMLESS) - SPECIAL.keys()
+_CALLABLE: Final = (NEVER_FUNCTIONS | HARMLESS | OLD_GEOMETRY) - SPECIAL.keys()
 _CALLS: Final = frozenset(name[::-1] for name in _CALLABLE) | {""}
 
 
