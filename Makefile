@@ -16,7 +16,9 @@ help:
 	@echo "make histories  random programs against the lab for half an hour, others each time"
 	@echo "                (GLOBALDB_EXAMPLES=5000 says how many)"
 	@echo "make corpus  others' test suites against both classifiers, all of them (an hour)"
-	@echo "make bench  overhead and round trips against plain psycopg"
+	@echo "make corpus  50,000 statements of PostgreSQL's own tests, on a writer and a reader"
+	@echo "make bench  overhead and round trips against plain psycopg, the classifier"
+	@echo "            beside parsers of SQL"
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -48,7 +50,12 @@ histories: $(STAMP)
 corpus: $(STAMP)
 	@GLOBALDB_CORPUS_ALL=1 $(BIN)/python -m pytest tests/corpus tests/mariadb/test_corpus.py
 
+corpus: $(STAMP)
+	@GLOBALDB_CORPUS_ALL=1 PYTHONPATH=tests $(BIN)/python -m corpus
+
 bench: $(STAMP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
+	@$(BIN)/python benchmarks/classification.py
 	@$(BIN)/python benchmarks/round_trips.py
 	@$(BIN)/python benchmarks/overhead.py
 
