@@ -16,7 +16,6 @@ help:
 	@echo "make histories  random programs against the lab for half an hour, others each time"
 	@echo "                (GLOBALDB_EXAMPLES=5000 says how many)"
 	@echo "make corpus  others' test suites against both classifiers, all of them (an hour)"
-	@echo "make corpus  50,000 statements of PostgreSQL's own tests, on a writer and a reader"
 	@echo "make bench  overhead and round trips against plain psycopg, the classifier"
 	@echo "            beside parsers of SQL"
 
@@ -48,10 +47,8 @@ histories: $(STAMP)
 	  tests/lab/test_histories.py
 
 corpus: $(STAMP)
-	@GLOBALDB_CORPUS_ALL=1 $(BIN)/python -m pytest tests/corpus tests/mariadb/test_corpus.py
-
-corpus: $(STAMP)
 	@GLOBALDB_CORPUS_ALL=1 PYTHONPATH=tests $(BIN)/python -m corpus
+	@GLOBALDB_CORPUS_ALL=1 $(BIN)/python -m pytest tests/corpus tests/mariadb/test_corpus.py
 
 bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
