@@ -12,6 +12,7 @@ from globaldb.core.statement import (
     Begin,
     Commit,
     Deallocate,
+    Defines,
     Execute,
     ExplainRoute,
     GlobaldbShow,
@@ -713,6 +714,24 @@ def test_a_script_is_what_its_statements_are_together(sql, verdict, reason):
 )  # fmt: skip
 def test_a_body_is_not_done_where_it_is_defined(sql, verdict):
     assert classify(sql).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("sql", "defines"),
+    [
+        ("create table a (i int)", Defines.DATA),
+        ("create view v as select 1", Defines.CODE),
+        ("create procedure p() begin set @x = 1; end", Defines.CODE),
+        ("rename table v to w", Defines.CODE),
+        ("create table a (i int) engine=FEDERATED", Defines.CODE),
+        ("drop view v", Defines.DATA),
+        ("truncate a", Defines.NOTHING),
+        ("insert into a values (1)", Defines.NOTHING),
+        ("insert into a values (1); create view v as select 1", Defines.CODE),
+    ],
+)
+def test_a_definition_tells_what_it_changes(sql, defines):
+    assert classify(sql).defines is defines
 
 
 def test_bytes_are_read_as_text_is():

@@ -27,6 +27,20 @@ UTILITIES: Final = {
 #: Statements that only read, by their first word.
 READS: Final = {"checksum": "checksum", "help": "help"}
 _ROUTINES: Final = frozenset(("procedure", "function", "trigger", "event", "package"))
+# What makes something that acts when it is read, or gives it another name; engines
+# whose tables are elsewhere. A word too many costs little.
+_CODE: Final = _ROUTINES | frozenset(
+    (
+        "view",
+        "sequence",
+        "rename",
+        "federated",
+        "federatedx",
+        "connect",
+        "spider",
+        "blackhole",
+    )
+)
 _KEEPING: Final = frozenset((Verdict.PIN, Verdict.SESSION))
 
 
@@ -42,10 +56,18 @@ def utility(word: str, tokens: Sequence[Token], judge: Judge) -> Statement:
         found = judge.expression(tokens)
         if found.verdict in _KEEPING:
             return Statement(
-                Verdict.PIN, found.reason, command, alone=True, defines=Defines.CODE
+                Verdict.PIN, found.reason, command, alone=True, defines=Defines.DATA
             )
-    defines = Defines.CODE if reason == "definition" else Defines.NOTHING
+    defines = _defines(tokens) if reason == "definition" else Defines.NOTHING
     return Statement(Verdict.WRITE, reason, command, alone=True, defines=defines)
+
+
+def _defines(tokens: Sequence[Token]) -> Defines:
+    """Return what is defined: an object that is gone acts no more."""
+    if tokens[0].text == "drop":
+        return Defines.DATA
+    acts = any(token.text.lower() in _CODE for token in tokens)
+    return Defines.CODE if acts else Defines.DATA
 
 
 def defines_routine(tokens: Sequence[Token]) -> bool:
