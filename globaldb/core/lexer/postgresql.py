@@ -27,13 +27,12 @@ FLAT_COMMENT: Final = r"/\*[^*/]*+(?:(?:\*(?!/)|/(?!\*))[^*/]*+)*+\*/"
 #: A dollar-quoted string; where none ends, the search for its end is in vain.
 DOLLAR_QUOTED: Final = rf"\$(?<![{_PART}]\$)(?P<tag>{_TAG})\$.*?\$(?P=tag)\$"
 
-_TOKEN: Final = re.compile(
-    rf"""
+_GRAMMAR: Final = rf"""
     [ \t\n\r\f\v]*+(?:(?:--[^\n\r]*+|{FLAT_COMMENT})[ \t\n\r\f\v]*+)*+
     (?:
       (?P<name>(?![eEbBxXnN]'|[uU]&['"])[{_START}][{_PART}]*+)
     | (?P<sign>[(),=<>+*;\[\]])
-    | (?P<string>[eE]{_ESCAPED}(?:{_JOIN}{_ESCAPED})*+|(?:[bBxXnN]|[uU]&)?+{_PLAIN})
+    | (?P<string>[eE]{_ESCAPED}(?:{_JOIN}{_ESCAPED})*+|(?:[bBxXnN]|[uU]&)?+%PLAIN%)
     | (?P<quoted>(?:[uU]&)?+{_IDENTIFIER})
     | (?P<number>0[xX][0-9a-fA-F_]++
         |(?:[0-9][0-9_]*+(?:\.[0-9_]*+)?+|\.[0-9][0-9_]*+)(?:[eE][+-]?+[0-9][0-9_]*+)?+)
@@ -44,8 +43,11 @@ _TOKEN: Final = re.compile(
     | (?P<op>::|%%|.)
     | (?P<end>\Z)
     )
-    """,
-    re.VERBOSE | re.DOTALL,
+    """
+_TOKEN: Final = re.compile(_GRAMMAR.replace("%PLAIN%", _PLAIN), re.VERBOSE | re.DOTALL)
+# As a server reads with ``standard_conforming_strings`` off.
+_OLD_TOKEN: Final = re.compile(
+    _GRAMMAR.replace("%PLAIN%", _ESCAPED), re.VERBOSE | re.DOTALL
 )
 
 # A whole statement up to its semicolon, in one step of the regex engine. It stops at a
@@ -95,14 +97,18 @@ def fold(name: str) -> str:
     )
 
 
-def tokenize(text: str) -> list[Token]:
-    """Return the tokens of *text*; a ``bad`` one is always the last."""
+def tokenize(text: str, *, escapes: bool = False) -> list[Token]:
+    """Return the tokens of *text*; a ``bad`` one is always the last.
+
+    *escapes* is for a server that sees escapes in plain strings.
+    """
+    pattern = _OLD_TOKEN if escapes else _TOKEN
     found: list[Token] = []
     append = found.append
     folded = fold(text)
     position = 0
     while position >= 0:
-        for match in _TOKEN.finditer(text, position):
+        for match in pattern.finditer(text, position):
             group: int = match.lastindex  # type: ignore[assignment]
             start, end = match.span(group)
             if group in _OPS:

@@ -136,12 +136,21 @@ def _exact(text: str, command: str, catalog: Catalog) -> Statement:
     tokens = tokenize(text)
     if tokens and tokens[-1].kind == "bad":
         return _refused("unparsable", command, text, catalog)
+    statement = _parts(text, tokens, catalog)
     if "\\'" in text and any(
         token.kind == "string" and token.text[0] not in "eE$" and "\\'" in token.text
         for token in tokens
     ):
-        # With standard_conforming_strings off the string would go on behind it.
-        return _refused("backslash_before_quote", command, text, catalog)
+        # With standard_conforming_strings off the string goes on behind it. Where
+        # that makes no sense, the server refuses the text.
+        tokens = tokenize(text, escapes=True)
+        if tokens[-1].kind != "bad" and _parts(text, tokens, catalog) != statement:
+            return _refused("backslash_before_quote", command, text, catalog)
+    return statement
+
+
+def _parts(text: str, tokens: Sequence[Token], catalog: Catalog) -> Statement:
+    """Classify what was taken apart."""
     parts = pieces(tokens) if ";" in text else [tokens]
     if not (parts and parts[0]):
         return _EMPTY
