@@ -656,6 +656,21 @@ def test_what_stands_behind_a_nested_comment_is_read(sql):
     assert classify(sql).verdict is Verdict.WRITE
 
 
+def test_a_name_in_double_quotes_is_one_where_the_server_says_so():
+    sql = 'savepoint "S"'
+    assert classify(sql).reason == "unknown_statement"
+    assert classify(sql, dialect=Dialect(ansi_quotes=True)).action == Savepoint("s")
+
+
+def test_the_first_of_equal_readings_is_that_of_the_server():
+    sql = "set @a = 'x\\', @b = '\\'"
+    script = "set @a = '\\'; -- '"
+    assert classify(sql).verdict is Verdict.SESSION
+    assert classify(script).verdict is Verdict.SESSION
+    plain = classify(script, dialect=Dialect(backslash_escapes=False))
+    assert plain.action == SetSetting("@a", "set @a = '\\'")
+
+
 def test_a_text_of_many_versions_is_not_tried_in_every_way():
     gates = "".join(f"/*!{version} , 1 */" for version in range(80000, 80040))
     assert classify(f"select 1 {gates}").verdict is Verdict.WRITE

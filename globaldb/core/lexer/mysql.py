@@ -245,6 +245,13 @@ def second(text: str, quoting: Quoting = QUOTINGS[0]) -> int | None:
     return end if end == len(text) or text[first.end()] == ";" else None
 
 
+def as_name(token: Token) -> Token:
+    """Return a ``"..."`` as the name that it is with ``ANSI_QUOTES``."""
+    if token.kind != "string" or token.text[0] != '"':
+        return token
+    return token._replace(kind="quoted", text=token.text[1:-1].replace('""', '"'))
+
+
 def literal(token: Token) -> str | None:
     """Return the value of a plain string, else ``None``."""
     if token.kind != "string" or token.text[0] not in "'\"" or "\\" in token.text:

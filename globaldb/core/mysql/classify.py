@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
 from globaldb.core.findings import SEVERITY
-from globaldb.core.lexer.mysql import gates, leading, quotings, second, single, tokenize
+from globaldb.core.lexer.mysql import (
+    as_name,
+    gates,
+    leading,
+    quotings,
+    second,
+    single,
+    tokenize,
+)
 from globaldb.core.lexer.reader import TokenReader
 from globaldb.core.mysql.commands import CARRIERS, call
 from globaldb.core.mysql.dialect import MYSQL, Dialect
@@ -147,8 +155,12 @@ def _exact(text: str, command: str, catalog: Catalog, dialect: Dialect) -> State
     found: list[Statement] = []
     # In latin1, and nowhere else, a no-break space is white space.
     spaced = (text, text.replace("\xa0", " ")) if "\xa0" in text else (text,)
-    for written, quoting, executes in product(spaced, quotings(text), versions):
+    # Of equally grave readings the first counts: that of the server's own mode.
+    ways = quotings(text) if dialect.backslash_escapes else quotings(text)[::-1]
+    for written, quoting, executes in product(spaced, ways, versions):
         tokens = tokenize(written, quoting, executes)
+        if dialect.ansi_quotes:
+            tokens = [as_name(token) for token in tokens]
         found.append(_read(text, tokens, catalog, dialect))
     first = found[0]
     if len(found) == 1:

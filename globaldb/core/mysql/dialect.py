@@ -18,7 +18,7 @@ class Dialect:
     mariadb: bool = False
     #: As in ``/*!80034 */``: 80034 is MySQL 8.0.34, 101106 is MariaDB 10.11.6.
     version: int | None = None
-    #: Whether ``"x"`` is a name. It is looked at as a text and as a name either way.
+    #: Whether ``"x"`` is a name. A call or a table is seen in it either way.
     ansi_quotes: bool = False
     #: Whether a backslash in a text escapes.
     backslash_escapes: bool = True

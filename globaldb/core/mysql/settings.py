@@ -273,8 +273,9 @@ def _value(tokens: Sequence[Token]) -> str | None:
     sign = "-" if tokens[0].text == "-" and len(tokens) == 2 else ""
     if len(tokens) > 1 + len(sign) or tokens[-1].kind == "param":
         return None
-    text = literal(tokens[-1])
-    return f"{sign}{tokens[-1].text if text is None else text}"
+    if tokens[-1].kind == "string":
+        return literal(tokens[-1])
+    return sign + tokens[-1].text
 
 
 def _mode(value: str | None) -> str | None:
