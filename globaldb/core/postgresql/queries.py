@@ -69,6 +69,9 @@ _PAIRS: Final = frozenset(
 _TRIPLES: Final = frozenset(
     (("group", "by", "rollup"), ("group", "by", "cube"), ("as", "not", "materialized"))
 )
+_GROUPINGS: Final = frozenset(("rollup", "cube"))
+_LONGEST_LIST: Final = 100
+_BEFORE_LIST: Final = names("by select from where having order limit")
 _JOINED: Final = frozenset(
     ("left", "right", "full", "inner", "outer", "cross", "natural")
 )
@@ -229,6 +232,8 @@ class Query:
             return False
         if (before, word, name) in _TRIPLES:
             return False
+        if name in _GROUPINGS and word in ("all", "distinct"):
+            return not self._groups(first - 1)
         if name == "join":
             return word not in _JOINED and word in _BEFORE_EXPRESSION
         if word in ("with", "recursive"):
@@ -243,8 +248,22 @@ class Query:
                 self._text(opened - 1) == "on" and self._text(opened - 2) == "distinct"
             )
         if sign == ",":
+            if self._text(last) in _GROUPINGS and self._groups(first - 1):
+                return False
             return not self._names_cte(last)
         return sign not in ("]", "::")
+
+    def _groups(self, index: int) -> bool:
+        """Return whether *index* is in the list behind GROUP BY."""
+        # Not farther than a list reaches: looking back from each would take forever.
+        last = max(0, index - _LONGEST_LIST)
+        while index > last and self._text(index) not in _BEFORE_LIST:
+            # A parenthesis that opens ends the way back, one that closes is skipped.
+            partner = self._partner[index]
+            if 0 <= index < partner:
+                return False
+            index = (partner if partner >= 0 else index) - 1
+        return self._text(index) == "by" and self._text(index - 1) == "group"
 
     def _names_cte(self, last: int) -> bool:
         """Return whether ``name (a, b) AS (SELECT`` stands here."""
