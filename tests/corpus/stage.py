@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Self
 import psycopg
 from psycopg import pq
 
+from globaldb.core.catalog import EMPTY, Catalog
+from globaldb.drivers.psycopg.catalog import read_catalog
 from globaldb.lab import Lab, LabSpec
 
 if TYPE_CHECKING:
@@ -143,6 +145,9 @@ class Stage:
         self._dsns = tuple(
             lab.dsn(REGION, node.name, superuser=True) for node in (writer, standby)
         )
+        #: Where the catalog of the played database is read, and what it said last.
+        self._asked: psycopg.Connection | None = None
+        self._said: Catalog | None = None
         with self._connect(0) as admin:
             for sql in (
                 "ALTER SYSTEM SET synchronous_standby_names = '*'",
@@ -176,13 +181,37 @@ class Stage:
                 with (
                     self._connect(0, database) as writer,
                     self._connect(1, database) as standby,
+                    self._asking(database),
                 ):
                     for item in script.items:
-                        yield Played(
+                        played = Played(
                             script.name, item.sql, *_both(writer, standby, item)
                         )
+                        if played.standby is None or played.standby.read_only:
+                            self._said = None
+                        yield played
             finally:
                 admin.run(f"DROP DATABASE {database} WITH (FORCE)")
+
+    @contextlib.contextmanager
+    def _asking(self, database: str) -> Iterator[None]:
+        dsn = self._dsns[0].replace("dbname=app", f"dbname={database}")
+        options = f"-c statement_timeout={_TIMEOUT}"
+        with psycopg.connect(dsn, options=options, autocommit=True) as self._asked:
+            yield
+        self._asked = self._said = None
+
+    def catalog(self) -> Catalog:
+        """Return what the database that is played in says of its own objects now.
+
+        Of what is not committed it says nothing; nor where the script has locked it.
+        """
+        if self._said is None:
+            try:
+                self._said = read_catalog(self._asked)
+            except psycopg.Error:
+                return EMPTY
+        return self._said
 
 
 def _both(

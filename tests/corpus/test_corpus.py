@@ -15,20 +15,40 @@ pytestmark = [pytest.mark.timeout(900), pytest.mark.lab]
 
 #: Text alone cannot tell, so these need a catalog: the names of the views that call a
 #: function that writes, and what a session's search path makes of a name.
-NEEDS_THE_CATALOG = (
-    "from my_locks",
-    "SELECT 1 FROM foo AS x",
-    "SELECT current_schema() ~ 'pg_temp'",
-)
+OF_THE_SESSION = "SELECT current_schema() ~ 'pg_temp'"
+NEEDS_THE_CATALOG = ("from my_locks", "SELECT 1 FROM foo AS x", OF_THE_SESSION)
 
 
 @pytest.fixture(scope="module")
-def played():
-    """What a writer and a standby made of the chosen scripts."""
+def play():
+    """What a writer and a standby made of the chosen scripts.
+
+    With those that text alone cannot tell stands what they are by the catalog.
+    """
     scripts = every()
+    told = []
+    played = []
     with stage() as theatre:
         theatre.prepare([scripts[name] for name in FIXTURES])
-        yield [each for script in chosen(scripts) for each in theatre.play(script)]
+        for script in chosen(scripts):
+            for each in theatre.play(script):
+                played.append(each)
+                if _needs_the_catalog(each):
+                    told.append((each, classify(each.sql, theatre.catalog())))
+    return played, told
+
+
+def _needs_the_catalog(played):
+    found = classify(played.sql)
+    return played.standby is not None and (
+        found.reason == "unknown_function"
+        or (found.verdict is Verdict.READ and played.standby.read_only)
+    )
+
+
+@pytest.fixture
+def played(play):
+    return play[0]
 
 
 def test_no_standby_refuses_what_was_taken_for_a_read(played):
@@ -36,6 +56,18 @@ def test_no_standby_refuses_what_was_taken_for_a_read(played):
     assert [
         sql for sql in refused if not any(part in sql for part in NEEDS_THE_CATALOG)
     ] == []
+
+
+def test_no_standby_refuses_what_the_catalog_tells_is_a_read(play):
+    told = play[1]
+    refused = [
+        each.sql
+        for each, known in told
+        if known.verdict is Verdict.READ and each.standby.read_only
+    ]
+    assert [sql for sql in refused if OF_THE_SESSION not in sql] == []
+    # And it does tell of many.
+    assert sum(known.verdict is Verdict.READ for _, known in told) > 10
 
 
 def test_nothing_that_a_standby_runs_silently_is_taken_for_a_read(played):
