@@ -207,6 +207,7 @@ CASES = {
         "select @@session.last_insert_id",
         "select @@warning_count, @@error_count",
         "show session status",
+        "select * from information_schema.user_variables",
     ],
     (Verdict.SAME_CONNECTION, "user_variable"): [
         "select @a, @`b c`, @'d'",
@@ -234,6 +235,7 @@ CASES = {
         "install plugin x soname 'y'",
         "change master to master_host='x'",
         "binlog 'x'",
+        "select * from information_schema.innodb_cmp_reset",
         "clone local data directory 'x'",
         "import table from 'x'",
         "restart",

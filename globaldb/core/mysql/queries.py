@@ -17,6 +17,7 @@ from globaldb.core.mysql.words import (
     NEVER_FUNCTIONS,
     NODE_LOGS,
     NODE_TABLES,
+    RESETTING_TABLES,
 )
 from globaldb.core.script import partners
 from globaldb.core.statement import Statement, Verdict
@@ -36,6 +37,13 @@ _VARIABLE: Final = Finding(Verdict.SAME_CONNECTION, "user_variable")
 _ASSIGNMENT: Final = Finding(Verdict.SESSION, "user_variable")
 _COUNTED: Final = Finding(Verdict.SAME_CONNECTION, "found_rows")
 _NODE_VIEW: Final = Finding(Verdict.NODE_LOCAL, "node_view")
+_OWN_TABLES: Final = {
+    **dict.fromkeys(NODE_TABLES, _NODE_VIEW),
+    **dict.fromkeys(
+        CONNECTION_TABLES, Finding(Verdict.SAME_CONNECTION, "session_state")
+    ),
+    **dict.fromkeys(RESETTING_TABLES, Finding(Verdict.WRITE, "administration")),
+}
 #: Words that change data, unless a parenthesis makes functions of two of them.
 DML: Final = frozenset(("insert", "update", "delete", "replace"))
 _SCHEMAS: Final = frozenset(
@@ -197,9 +205,7 @@ class Query:
             return None
         table = self._name(index + 2)
         if schema == "information_schema":
-            if table in CONNECTION_TABLES:
-                return Finding(Verdict.SAME_CONNECTION, "session_state")
-            return _NODE_VIEW if table in NODE_TABLES else None
+            return _OWN_TABLES.get(table)
         if self._text(index - 1) not in _BEFORE_TABLES:
             return None
         return _NODE_VIEW if schema != "mysql" or table in NODE_LOGS else None

@@ -59,8 +59,7 @@ NODE_TABLES: Final = names(
     client_statistics engines files
     global_status global_variables index_statistics innodb_buffer_page
     innodb_buffer_page_lru innodb_buffer_pool_stats innodb_cached_indexes innodb_cmp
-    innodb_cmp_per_index innodb_cmp_per_index_reset innodb_cmp_reset innodb_cmpmem
-    innodb_cmpmem_reset innodb_ft_being_deleted innodb_ft_config innodb_ft_deleted
+    innodb_cmp_per_index innodb_cmpmem innodb_ft_being_deleted innodb_ft_config innodb_ft_deleted
     innodb_ft_index_cache innodb_ft_index_table innodb_lock_waits innodb_locks
     innodb_metrics innodb_mutexes innodb_session_temp_tablespaces
     innodb_sys_semaphore_waits innodb_sys_tablespaces innodb_sys_tablestats
@@ -71,6 +70,11 @@ NODE_TABLES: Final = names(
     thread_pool_waits tp_thread_group_state tp_thread_group_stats tp_thread_state
     user_statistics wsrep_membership wsrep_status
     """
+)
+
+#: The tables of information_schema that begin to count anew when they are read.
+RESETTING_TABLES: Final = names(
+    "innodb_cmp_reset innodb_cmpmem_reset innodb_cmp_per_index_reset"
 )
 
 #: The tables of information_schema that describe the connection that answers.
