@@ -541,6 +541,13 @@ def test_one_statement_has_its_verdict(sql, verdict, reason):
         ("set @`A b` := 'x'", SetSetting("@a b", "set @`A b` := 'x'", value="x")),
         ("set @a = 1, @b = 2", SetConfig(None, local=False, sql="set @a = 1, @b = 2")),
         ("set @a = now()", None),
+        ("set @a = current_timestamp", None),
+        ("set @a = @a + 1", None),
+        ("set timestamp = unix_timestamp()", None),
+        ("set sql_mode = (select version())", None),
+        ("set @a = true", SetSetting("@a", "set @a = true", value="true")),
+        ("set @a = _utf8'x'", SetSetting("@a", "set @a = _utf8'x'")),
+        ("set sql_mode = ANSI", SetSetting("sql_mode", "set sql_mode = ANSI", value="ansi")),
         ("set sql_mode = @old", None),
         ("select 1 into @a", None),
         ("use `My Db`", SetSetting("database", "use `My Db`", value="My Db")),
@@ -553,6 +560,7 @@ def test_one_statement_has_its_verdict(sql, verdict, reason):
          ShowConsistency("aurora_replica_read_consistency")),
         ("select @@session.Autocommit", ShowSetting("autocommit")),
         ("select @@global.autocommit", None),
+        ("set @a = next value for s", None),
         ("set autocommit = 0, sql_mode = ''", None),
         ("set sql_mode = (select v from a)", None),
         ("start transaction with consistent snapshot, read only", Begin(read_only=True)),
@@ -749,6 +757,11 @@ def test_a_body_is_not_done_where_it_is_defined(sql, verdict):
 )
 def test_a_definition_tells_what_it_changes(sql, defines):
     assert classify(sql).defines is defines
+
+
+def test_a_value_that_writes_keeps_its_connection():
+    assert classify("set @a = next value for s").verdict is Verdict.PIN
+    assert classify("set sql_mode = wr(1)").verdict is Verdict.PIN
 
 
 def test_bytes_are_read_as_text_is():

@@ -62,6 +62,16 @@ _PHRASES: Final = (
     (("role",), "role"),
 )
 _TRUE: Final = frozenset(("1", "on", "true"))
+_OF_LITERALS: Final = frozenset(("true", "false", "null", "date", "time", "timestamp"))
+# A value with one of these is another one later, or on another node.
+_UNSTABLE: Final = names(
+    """
+    connection_id curdate current_date current_role current_time current_timestamp
+    current_user curtime database from localtime localtimestamp next now previous rand
+    random_bytes schema session_user sys_guid sysdate system_user unix_timestamp user
+    utc_date utc_time utc_timestamp uuid uuid_short version
+    """
+)
 _READABLE: Final = frozenset((Verdict.READ, Verdict.NODE_LOCAL))
 _KEPT: Final = Finding(Verdict.SESSION, "user_variable")
 
@@ -239,18 +249,32 @@ def _value_finding(one: _Assignment, judge: Judge) -> Finding | None:
     """Judge one assignment; ``None`` where running it again does the same again."""
     if one.name in _USED_UP:
         return Finding(Verdict.PIN, "session_state")
-    if not any(
-        token.kind == "variable" or token.text in ("(", "@@") for token in one.value
-    ):
+    words = {token.text for token in one.value if token.kind in ("name", "op")}
+    own = one.name.startswith("@")
+    names_only = words.isdisjoint(("(", "@@")) and all(
+        token.kind != "variable" for token in one.value
+    )
+    if names_only and words.isdisjoint(_UNSTABLE) and not (own and _names(one.value)):
         return None
     found = judge.expression(one.value)
     if found.verdict in _READABLE:
-        # A later run gives the same, unless it is data or the time that is asked.
-        data = any(token.text == "from" for token in one.value)
-        return _KEPT if data or one.name.startswith("@") else None
+        return _KEPT if own or not words.isdisjoint(_UNSTABLE) else None
     if found.verdict in (Verdict.SAME_CONNECTION, Verdict.SESSION):
         return _KEPT
     return Finding(Verdict.PIN, found.reason)
+
+
+def _names(tokens: Sequence[Token]) -> bool:
+    """Return whether a name stands there that is no part of a literal."""
+    return any(
+        token.kind == "quoted"
+        or (
+            token.kind == "name"
+            and token.text not in _OF_LITERALS
+            and token.text[0] != "_"
+        )
+        for token in tokens
+    )
 
 
 def _single(one: _Assignment, sql: str) -> Statement:
