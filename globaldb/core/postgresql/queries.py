@@ -247,9 +247,9 @@ class Query:
             return self._text(opened - 1) == "operator" or (
                 self._text(opened - 1) == "on" and self._text(opened - 2) == "distinct"
             )
+        if sign in (",", "(") and self._text(last) in _GROUPINGS:
+            return not self._groups(first - 1)
         if sign == ",":
-            if self._text(last) in _GROUPINGS and self._groups(first - 1):
-                return False
             return not self._names_cte(last)
         return sign not in ("]", "::")
 
@@ -260,8 +260,8 @@ class Query:
         while index > last and self._text(index) not in _BEFORE_LIST:
             # A parenthesis that opens ends the way back, one that closes is skipped.
             partner = self._partner[index]
-            if 0 <= index < partner:
-                return False
+            if index < partner:
+                return self._text(index - 1) == "sets"
             index = (partner if partner >= 0 else index) - 1
         return self._text(index) == "by" and self._text(index - 1) == "group"
 

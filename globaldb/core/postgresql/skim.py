@@ -31,9 +31,7 @@ _OPAQUE: Final = re.compile(
 _MOST_DOLLARS: Final = 40
 _DOLLAR_QUOTE: Final = re.compile(r"\$(?![0-9])")
 _FOREIGN: Final = re.compile(r"[^\x00-\x7f]")
-# Where a quoted text stood there is a NUL now: "name" in a call, or names with space
-# around their dots, or a placeholder run together with a word.
-_QUOTED_CALL: Final = re.compile(r"\0[\0.a-z0-9_$\x7f]*+\s*+\(")
+# Names with space around their dots, or a placeholder run together with a word.
 _LOOSE_DOT: Final = re.compile(r"\.(?:(?=\s)|(?<=\s\.))")
 # A function of one argument written as a column of it; others begin with "pg_".
 _AS_COLUMN: Final = re.compile(
@@ -49,13 +47,13 @@ _SYSTEM_NAME: Final = re.compile(r"pg_[a-z0-9_$\x7f]*+")
 # times faster than a pattern that finds words.
 _APART: Final = {
     code: sign
-    if sign in "abcdefghijklmnopqrstuvwxyz0123456789_$.(\x7f"
+    if sign in "abcdefghijklmnopqrstuvwxyz0123456789_$.(\x7f\0"
     else " "
     if sign in " \t\n\r\f\v"
     else "\x1f"
     for code, sign in enumerate(map(chr, range(128)))
 }
-_GAP: Final = re.compile(r" ++\(")
+_GAP: Final = re.compile(r"(?<! ) ++\(")
 
 _SUSPICIOUS: Final = frozenset(("for", "into", "insert", "update", "delete", "merge"))
 # Some servers let a word run into the number in front of it.
@@ -82,7 +80,6 @@ def plain_read(text: str, catalog: Catalog = EMPTY) -> bool:
         or _LOOSE_DOT.search(body)
         or _AS_COLUMN.search(body)
         or ('"' in text and _AS_COLUMN.search(text))
-        or _QUOTED_CALL.search(body)
         or ("%" in body and _GLUED.search(body))
     ):
         return False
@@ -123,7 +120,12 @@ def _uncovered(text: str) -> str | None:
 
 
 def _words(body: str) -> frozenset[str]:
-    """Return the words of *body*, those in front of a parenthesis together with it."""
+    """Return the words of *body*, those in front of a parenthesis together with it.
+
+    What stood in quotes is a word that no function we know has for its name.
+    """
+    if "\0" in body:
+        body = body.replace("\0", " \0 ")
     apart = body.translate(_APART)
     if " (" in apart:
         apart = _GAP.sub("(", apart)
