@@ -36,9 +36,7 @@ class Pair:
         """Connect as the application's user, in autocommit."""
         options = {"autocommit": True, "user": USER, "read_timeout": 30, **options}
         host, port = server.address
-        return pymysql.connect(
-            host=host, port=port, password=self.password, **options
-        )
+        return pymysql.connect(host=host, port=port, password=self.password, **options)
 
     def add_schema(self, name: str) -> None:
         """Make the schema *name*, empty, the application's own."""
@@ -91,6 +89,10 @@ def running_pair(settings: Mapping[str, str] | None = None) -> Iterator[Pair]:
         )
         reader.read_only = True
         for server in (writer, reader):
+            # What a reader logs for itself (FLUSH does) must not look like the writer's.
+            server.settings["gtid-domain-id"] = str(server.number)
+            # Users that are no administrators write functions, which are replicated.
+            server.settings["log-bin-trust-function-creators"] = "1"
             server.settings.update(settings or {})
             copy_template(template, server)
             stack.callback(server.kill)

@@ -20,7 +20,6 @@ import pymysql
 from globaldb.lab import child
 from globaldb.lab.child import Identity
 from globaldb.lab.errors import LabError
-from globaldb.lab.mariadb_binaries import NEEDED
 from globaldb.lab.state import claim_folder, labs_home
 from globaldb.lab.waiting import wait_until
 
@@ -172,7 +171,7 @@ def make_template(folder: Path, binaries: MariadbBinaries) -> Path:
     """
     data = folder / "template"
     data.mkdir()
-    scripts = [(binaries.share / name).read_text() for name in NEEDED]
+    scripts = [script.read_text() for script in binaries.scripts]
     text = "\n".join(
         ["CREATE DATABASE mysql;", "USE mysql;", *scripts, _OWNERS, _CREATE, ""]
     )

@@ -19,24 +19,21 @@ VARIABLE: Final = "GLOBALDB_LAB_MARIADBD"
 _PACKAGE: Final = "mariadb-server-core"
 _SERVER: Final = "usr/sbin/mariadbd"
 _OLDEST: Final = (10, 5)
-#: What the server reads at its birth, beside its program.
-NEEDED: Final = (
-    "mysql_system_tables.sql",
-    "mysql_performance_tables.sql",
-    "mysql_system_tables_data.sql",
-    "maria_add_gis_sp_bootstrap.sql",
-)
+#: What a new server reads, in this order. From 11 on they are called after MariaDB.
+_SCRIPTS: Final = ("system_tables", "performance_tables", "system_tables_data")
+_LAST_SCRIPT: Final = "maria_add_gis_sp_bootstrap.sql"
 
 
 @dataclass(frozen=True, slots=True)
 class MariadbBinaries:
-    """One MariaDB: its server, the folder of its scripts, texts, and libraries.
+    """One MariaDB: its server, the folder of its texts, and a new server's scripts.
 
     *libraries* is ``None`` where the system's loader finds them.
     """
 
     server: Path
     share: Path
+    scripts: tuple[Path, ...]
     version: tuple[int, int, int]
     libraries: Path | None = None
 
@@ -82,10 +79,16 @@ def _examined(server: Path, libraries: Path | None) -> MariadbBinaries:
     prefix = server.parent.parent
     places = [prefix / "share/mysql", prefix / "share/mariadb", prefix / "share"]
     for share in places:
-        if all((share / script).exists() for script in NEEDED):
-            version = _version(server, libraries)
-            return MariadbBinaries(server, share, version, libraries)
-    raise LabError(f"{server} has no {NEEDED[0]} in {', '.join(map(str, places))}")
+        for maker in ("mysql", "mariadb"):
+            names = [f"{maker}_{script}.sql" for script in _SCRIPTS]
+            scripts = tuple(share / name for name in (*names, _LAST_SCRIPT))
+            if all(script.exists() for script in scripts):
+                version = _version(server, libraries)
+                return MariadbBinaries(server, share, scripts, version, libraries)
+    raise LabError(
+        f"{server} has no scripts for a new server, such as {_LAST_SCRIPT}, in "
+        f"{', '.join(map(str, places))}"
+    )
 
 
 def _version(server: Path, libraries: Path | None) -> tuple[int, int, int]:

@@ -164,6 +164,7 @@ class Stage:
         """Begin as new: no schemas, no connections, the user as it was."""
         for root in (self._root, self._reader_root):
             self._ask(root, "KILL HARD USER app")
+            _end_branches(root)
         self._ask(self._root, f"ALTER USER app IDENTIFIED BY '{self.pair.password}'")
         with self._root.cursor() as cursor:
             cursor.execute("SHOW DATABASES")
@@ -203,6 +204,15 @@ class Stage:
             return cursor.fetchone() or ()
 
 
+def _end_branches(root: pymysql.Connection[pymysql.cursors.Cursor]) -> None:
+    """Roll back what was prepared for a second phase: it outlives its connection."""
+    with root.cursor() as cursor:
+        cursor.execute("XA RECOVER FORMAT='SQL'")
+        for *_, branch in cursor.fetchall():
+            with contextlib.suppress(pymysql.err.MySQLError):
+                cursor.execute(f"XA ROLLBACK {branch}")
+
+
 def _rooted(server: MariadbServer) -> pymysql.Connection[pymysql.cursors.Cursor]:
     return pymysql.connect(unix_socket=str(server.door), user="root", autocommit=True)
 
@@ -211,11 +221,8 @@ def _rooted(server: MariadbServer) -> pymysql.Connection[pymysql.cursors.Cursor]
 def mariadb_stage() -> Iterator[Stage]:
     """Start a writer and a reader for scripts, and stop them at the end."""
     settings = {
-        "log-bin-trust-function-creators": "1",
         "slave-skip-errors": "all",
         "event-scheduler": "OFF",
-        # What the reader logs for itself does not get in the way of replication.
-        "gtid-strict-mode": "0",
     }
     with running_pair(settings) as pair, contextlib.closing(Stage(pair)) as stage:
         yield stage

@@ -51,7 +51,6 @@ CREATE PROCEDURE p_counts() INSERT INTO counted VALUES (1)
 @pytest.fixture(scope="module")
 def catalog(mariadb):
     mariadb.add_schema("known")
-    mariadb.writer.ask("SET GLOBAL log_bin_trust_function_creators = 1")
     with mariadb.connect(mariadb.writer, database="known") as connection:
         with connection.cursor() as cursor:
             for statement in OBJECTS.strip().splitlines():

@@ -46,7 +46,6 @@ CREATE VIEW vw AS SELECT wr(7) AS x
 @pytest.fixture(scope="module")
 def schema(mariadb):
     mariadb.add_schema("t")
-    mariadb.writer.ask("SET GLOBAL log_bin_trust_function_creators = 1")
     with mariadb.connect(mariadb.writer, database="t") as connection:
         with connection.cursor() as cursor:
             for statement in SCHEMA.strip().splitlines():
