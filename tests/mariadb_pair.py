@@ -89,7 +89,7 @@ def running_pair(settings: Mapping[str, str] | None = None) -> Iterator[Pair]:
         )
         reader.read_only = True
         for server in (writer, reader):
-            # What a reader logs for itself (FLUSH does) must not look like the writer's.
+            # A reader logs its own ANALYZE TABLE, not under the writer's numbers.
             server.settings["gtid-domain-id"] = str(server.number)
             # Users that are no administrators write functions, which are replicated.
             server.settings["log-bin-trust-function-creators"] = "1"
