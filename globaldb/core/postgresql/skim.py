@@ -116,7 +116,8 @@ def _uncovered(text: str) -> str | None:
         # Beyond ASCII, lower() would make words of what is none: the Kelvin sign is
         # no k. One that is part of a name, and of none we know, does as well.
         blank = _FOREIGN.sub("\x7f", blank)
-    return blank.lower()
+    # A quoted name with its schema or table is one like any other in quotes.
+    return blank.lower().replace("\0.\0", "\0")
 
 
 def _words(body: str) -> frozenset[str]:
