@@ -25,15 +25,7 @@ LONGEST: Final = 64 * 1024
 class QueryCache:
     """Statements by their text; *entries* and *size* (characters) bound the whole."""
 
-    __slots__ = (
-        "_classify",
-        "_cleared",
-        "_entries",
-        "_old",
-        "_room",
-        "_size",
-        "_young",
-    )
+    __slots__ = ("_classify", "_entries", "_shelf", "_size")
 
     def __init__(
         self,
@@ -45,41 +37,47 @@ class QueryCache:
         self._classify = classify
         self._entries = max(1, entries // 2)
         self._size = size // 2
-        self._room = self._size
-        self._cleared = 0
-        self._young: dict[str | bytes, Statement] = {}
-        self._old: dict[str | bytes, Statement] = {}
+        self._shelf = _Shelf(self._size)
 
     def __len__(self) -> int:
-        return len(self._young) + len(self._old)
+        return len(self._shelf.young) + len(self._shelf.old)
 
     def get(self, sql: str | bytes) -> Statement | None:
         """Return the statement of a text met before, if it is still kept."""
-        return self._young.get(sql) or self._old.get(sql)
+        return self._shelf.young.get(sql) or self._shelf.old.get(sql)
 
     def lookup(self, sql: str | bytes) -> Statement:
         """Return the statement of *sql*, classified now or before."""
-        return self._young.get(sql) or self._miss(sql)
+        return self._shelf.young.get(sql) or self._miss(sql)
 
     def clear(self) -> None:
         """Forget everything, for when a catalog has changed what texts mean.
 
-        What another thread is classifying meanwhile is not kept.
+        What another thread is classifying meanwhile goes to the shelf given up.
         """
-        self._cleared += 1
-        self._young, self._old, self._room = {}, {}, self._size
+        self._shelf = _Shelf(self._size)
 
     def _miss(self, sql: str | bytes) -> Statement:
-        statement = self._old.pop(sql, None)
+        # Taken before anything is looked up: a newer one must not get what is older.
+        shelf = self._shelf
+        statement = shelf.old.pop(sql, None)
         if statement is None:
-            cleared = self._cleared
             statement = self._classify(sql)
-            if self._cleared != cleared:
-                return statement
             if len(sql) > min(LONGEST, self._size):
                 return statement
-        if len(self._young) >= self._entries or len(sql) > self._room:
-            self._old, self._young, self._room = self._young, {}, self._size
-        self._room -= len(sql)
-        self._young[sql] = statement
+        if len(shelf.young) >= self._entries or len(sql) > shelf.room:
+            shelf.old, shelf.young, shelf.room = shelf.young, {}, self._size
+        shelf.room -= len(sql)
+        shelf.young[sql] = statement
         return statement
+
+
+class _Shelf:
+    """Both generations, and the room left in the young one."""
+
+    __slots__ = ("old", "room", "young")
+
+    def __init__(self, room: int) -> None:
+        self.room = room
+        self.young: dict[str | bytes, Statement] = {}
+        self.old: dict[str | bytes, Statement] = {}

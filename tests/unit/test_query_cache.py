@@ -80,3 +80,22 @@ def test_what_was_classified_before_a_change_is_not_kept_after_it():
     cache.lookup("a")
     cache.lookup("a")
     assert seen == ["a", "a"]
+
+
+def test_a_text_on_its_way_when_all_is_forgotten_is_forgotten_too():
+    _, classify = counting()
+    cache = QueryCache(classify, entries=2)
+
+    class Slow(str):
+        """Measured on its way from the old generation to the young one."""
+
+        __slots__ = ()
+
+        def __len__(self):
+            cache.clear()
+            return 1
+
+    cache.lookup("a")
+    cache.lookup("b")
+    cache.lookup(Slow("a"))
+    assert len(cache) == 0
