@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from globaldb.core.catalog import EMPTY, Catalog
+from globaldb.core.catalog import EMPTY, Catalog, Kind
 from globaldb.core.hints import hints
 from globaldb.core.learned import Learned
 from globaldb.core.query_cache import QueryCache
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: What only a reader may refuse, and so what can be learnt about.
 _READS = frozenset((Verdict.READ, Verdict.NODE_LOCAL))
+_NAMES = frozenset(("name", "quoted"))
 
 
 class Language(NamedTuple):
@@ -40,7 +41,15 @@ class Knowledge:
     the statements remembered.
     """
 
-    __slots__ = ("_catalog", "_language", "_learned", "_obey", "_said", "cache")
+    __slots__ = (
+        "_calling",
+        "_catalog",
+        "_language",
+        "_learned",
+        "_obey",
+        "_said",
+        "cache",
+    )
 
     def __init__(
         self,
@@ -56,6 +65,8 @@ class Knowledge:
         self._said = (tuple(read_functions), tuple(write_functions))
         self._learned = Learned(language.tokenize)
         self._catalog = EMPTY.with_options(*self._said)
+        #: The views and types that run functions of the database.
+        self._calling: frozenset[str] = frozenset()
         self.cache = QueryCache(self._classify, entries=entries)
 
     @property
@@ -78,6 +89,11 @@ class Knowledge:
         if catalog == before:
             return
         self._catalog = catalog
+        self._calling = frozenset(
+            entry.name
+            for entry in catalog.entries
+            if entry.calls and entry.kind in (Kind.RELATION, Kind.TYPE)
+        )
         if before.entries:
             self._learned.clear()
         self.cache.clear()
@@ -89,8 +105,49 @@ class Knowledge:
 
     def learn(self, sql: str | bytes, problem: str, node: str, now: float) -> None:
         """Remember that *node*, a reader, refused *sql* because it only reads."""
-        self._learned.remember(_text(sql), problem, node, now)
-        self.cache.clear()
+        if self._learned.remember(_text(sql), problem, node, now):
+            self.cache.clear()
+
+    def refused(self, sql: str | bytes) -> bool:
+        """Whether a reader is known to refuse statements like *sql*."""
+        return len(self._learned) > 0 and _text(sql) in self._learned
+
+    def doubt(self) -> None:
+        """Go by what can only err towards the writer: the catalog is out of date.
+
+        Functions are unknown, and unknown means writer; what was more than a read
+        stays so.
+        """
+        known = self._catalog
+        self._catalog = replace(
+            EMPTY.with_options(*self._said),
+            relations=known.relations,
+            operators=known.operators,
+            types=known.types,
+            columns=known.columns,
+            changes=known.changes,
+        )
+        self.forget()
+
+    def runs_functions(self, sql: str | bytes) -> bool:
+        """Whether *sql* runs functions of the database, directly or through a view.
+
+        What such a function reads cannot be seen from outside.
+        """
+        catalog, calling = self._catalog, self._calling
+        tokens = self.tokens(sql)
+        for index, token in enumerate(tokens):
+            if token.kind not in _NAMES:
+                continue
+            name = token.text
+            if name in calling:
+                return True
+            if name in catalog.functions or name in catalog.listed:
+                # Called as a function, or as a column of its argument.
+                follower = tokens[index + 1].text if index + 1 < len(tokens) else ""
+                if follower == "(" or (index and tokens[index - 1].text == "."):
+                    return True
+        return False
 
     def lessons(self) -> tuple[Lesson, ...]:
         """Return what was learnt, oldest first."""
@@ -99,11 +156,7 @@ class Knowledge:
     def _classify(self, sql: str | bytes) -> Statement:
         statement = self._language.classify(sql, self._catalog)
         changes: dict[str, Any] = {}
-        if (
-            len(self._learned)
-            and statement.verdict in _READS
-            and (_text(sql) in self._learned)
-        ):
+        if statement.verdict in _READS and self.refused(sql):
             changes.update(verdict=Verdict.WRITE, reason="learned")
         if self._obey:
             asked = hints(_text(sql))

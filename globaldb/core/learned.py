@@ -7,6 +7,7 @@ what one call has shown holds for every call like it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 _VALUES: Final = frozenset(("string", "number", "param"))
 #: Longer texts are not remembered: most are scripts or loads that run once.
 LONGEST: Final = 64 * 1024
+#: Characters of a fingerprint that are kept; behind them stands a digest of the whole.
+_SHOWN: Final = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,16 +55,29 @@ class Learned:
         """Whether a statement like *sql* was refused before."""
         if not self._lessons or len(sql) > LONGEST:
             return False
-        return fingerprint(self._tokenize(sql)) in self._lessons
+        return self._key(sql) in self._lessons
 
-    def remember(self, sql: str, problem: str, node: str, now: float) -> None:
-        """Take note that *node*, a reader, refused *sql* because it only reads."""
+    def remember(self, sql: str, problem: str, node: str, now: float) -> bool:
+        """Take note that *node*, a reader, refused *sql* because it only reads.
+
+        Returns whether that is news.
+        """
         if len(sql) > LONGEST:
-            return
-        key = fingerprint(self._tokenize(sql))
+            return False
+        key = self._key(sql)
+        known = key in self._lessons
         self._lessons[key] = Lesson(key, problem, node, now)
         while len(self._lessons) > self._limit:
             self._lessons.pop(next(iter(self._lessons)), None)
+        return not known
+
+    def _key(self, sql: str) -> str:
+        text = fingerprint(self._tokenize(sql))
+        if len(text) <= _SHOWN:
+            return text
+        return (
+            f"{text[:_SHOWN]} ... {sha256(text.encode('utf-8', 'replace')).hexdigest()}"
+        )
 
     def lessons(self) -> tuple[Lesson, ...]:
         """Everything learnt, oldest first."""

@@ -21,7 +21,14 @@ _MODIFIERS: Final = _TEMPORARY | frozenset(
 )
 _NAMES: Final = frozenset(("name", "quoted"))
 _WORD: Final = re.compile(r"[\w$]++")
-_CALL: Final = re.compile(r"([\w$]++)\"?\s*+\(")
+#: Bytes; a longer name is cut off by the server.
+_LONGEST: Final = 63
+#: What may mean any table without writing its name: the server's own catalogs, texts
+#: read as names, names in escapes, and the sequence that a column brought along.
+_ANYTHING: Final = re.compile(
+    r"\b(?:pg_\w|information_schema\b|(?:to_)?reg(?:class|type)\b|current_schemas\b"
+    r"|\w+_seq\d*\b|u&\")"
+)
 
 
 class Created(NamedTuple):
@@ -40,7 +47,7 @@ def created(tokens: Sequence[Token]) -> Created | None:
     words = [token.text for token in tokens]
     if words[:1] == ["create"]:
         at = 0
-    elif "into" in words:
+    elif words.count("into") == 1:
         at = words.index("into")
     else:
         return None
@@ -85,7 +92,8 @@ def _name(tokens: Sequence[Token], at: int) -> str | None:
     if words[1:2] == ["."]:
         at += 2
     if at < len(tokens) and tokens[at].kind in _NAMES:
-        return tokens[at].text
+        name = tokens[at].text
+        return name if len(name.encode()) <= _LONGEST else None
     return None
 
 
@@ -108,6 +116,11 @@ class TemporaryTables:
     def __bool__(self) -> bool:
         return bool(self._made)
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What they are called."""
+        return frozenset(made.name for made in self._made)
+
     def add(self, made: Created, *, inside: bool) -> None:
         """Take note of a table; *inside* a transaction it may be undone."""
         self._remember(inside=inside)
@@ -126,24 +139,26 @@ class TemporaryTables:
         self._made = frozenset(made for made in self._made if not made.until_commit)
         self._before = None
 
+    def discard(self, *, inside: bool) -> None:
+        """Take note of DISCARD TEMP; inside a transaction a rollback undoes it."""
+        self._remember(inside=inside)
+        self._made = frozenset()
+
     def clear(self) -> None:
-        """Take note that all are gone, with their connection or by DISCARD."""
+        """Take note that all are gone, with their connection or by DISCARD ALL."""
         self._made = frozenset()
         self._before = None
 
-    def named_in(self, sql: str | bytes, functions: Container[str]) -> bool:
-        """Whether *sql* may read one of them: by its name, or by one of *functions*.
-
-        What a function of the database reads cannot be seen from outside.
-        """
+    def named_in(self, sql: str | bytes) -> bool:
+        """Whether *sql* may mean one of them, by its name or in a roundabout way."""
         text = sql if isinstance(sql, str) else sql.decode("utf-8", "replace")
         lowered = text.lower()
-        words = set(_WORD.findall(lowered))
-        if any(
-            words.issuperset(_WORD.findall(made.name.lower())) for made in self._made
-        ):
+        if _ANYTHING.search(lowered):
             return True
-        return any(name in functions for name in _CALL.findall(lowered))
+        words = set(_WORD.findall(lowered))
+        return any(
+            words.issuperset(_WORD.findall(made.name.lower())) for made in self._made
+        )
 
     def _remember(self, *, inside: bool) -> None:
         if inside and self._before is None:

@@ -11,7 +11,6 @@ import threading
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.catalog import EMPTY
 from globaldb.core.lending import Outcome
 from globaldb.core.statement import Defines
 
@@ -26,6 +25,8 @@ logger = logging.getLogger("globaldb")
 _PATIENCE: Final = 10.0
 #: Seconds between two attempts of which nothing says that the next one helps.
 _PAUSE: Final = 30.0
+#: Seconds between two for the sake of new tables: some applications never stop.
+_SHORT_PAUSE: Final = 5.0
 
 
 class CatalogKeeper:
@@ -43,8 +44,11 @@ class CatalogKeeper:
         self._seen = 0
         self._known = 0
         self._wanted = True
+        self._pause = _PAUSE
         self._tried_at = float("-inf")
         self._present = False
+        #: What transactions prepared by this process define, by their identifiers.
+        self.prepared: dict[str, Defines] = {}
         self._problem = "nobody was asked yet"
 
     @property
@@ -74,12 +78,13 @@ class CatalogKeeper:
         """
         self._cluster.knowledge.forget()
         if what is Defines.DATA:
+            self._pause = _SHORT_PAUSE
             self._wanted = True
-            self._tried_at = float("-inf")
-        else:
-            with self._lock:
-                self._seen += 1
-            self._cluster.touch()
+            self.look()
+            return
+        with self._lock:
+            self._seen += 1
+        self._cluster.touch()
         self._start()
 
     def missed(self) -> None:
@@ -89,12 +94,8 @@ class CatalogKeeper:
 
     def look(self) -> None:
         """Read it if that is wanted, and was not tried a moment ago."""
-        if self._wanted and monotonic() - self._tried_at > _PAUSE:
+        if self._wanted and monotonic() - self._tried_at > self._pause:
             self._start()
-
-    def _due(self) -> bool:
-        """Whether it changed while it was being read."""
-        return self.outdated or self._tried_at == float("-inf")
 
     def _start(self) -> None:
         with self._lock:
@@ -109,10 +110,12 @@ class CatalogKeeper:
                 seen = self._seen
                 self._tried_at = monotonic()
                 self._wanted = False
-                self._take_in(self._read(from_writer=self._present))
+                self._pause = _PAUSE
+                # A reader may not have what was just defined.
+                self._take_in(self._read(from_writer=self._present or seen > 0))
                 with self._lock:
                     self._known = seen
-                    if self._cluster.closed or not self._due():
+                    if self._cluster.closed or not self.outdated:
                         self._running = False
                         break
         except BaseException:
@@ -124,8 +127,11 @@ class CatalogKeeper:
         if catalog is None:
             # Better to know nothing than what is no longer so.
             self._wanted = True
+            if self._cluster.topology.writer is None:
+                # Once there is one, the next attempt helps.
+                self._pause = 0.0
             if self.outdated:
-                self._cluster.knowledge.update(EMPTY)
+                self._cluster.knowledge.doubt()
         else:
             self._cluster.knowledge.update(catalog)
             self._present = True

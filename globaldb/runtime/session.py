@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -10,8 +11,8 @@ from globaldb.core.hints import ROUTES
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers
 from globaldb.core.session import SessionState
-from globaldb.core.settings import SettingsBook
-from globaldb.core.statement import Defines, Discard, Verdict
+from globaldb.core.settings import PREPARED, SettingsBook
+from globaldb.core.statement import CommitPrepared, Defines, Discard, Verdict
 from globaldb.core.temporary import TemporaryTables, created, dropped
 from globaldb.core.topology import Role
 from globaldb.core.transaction import Transaction, TransactionMode
@@ -25,13 +26,16 @@ if TYPE_CHECKING:
     from globaldb.core.lending import Lease
     from globaldb.core.settings import Settings
     from globaldb.core.statement import Statement
+    from globaldb.core.trip import Reply
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.shell import Shell
 
 #: Commands that make, change or remove objects.
-_OF_OBJECTS = frozenset(("CREATE", "ALTER", "DROP", "DO", "CALL"))
+_OF_OBJECTS = frozenset(("CREATE", "ALTER", "DROP", "DO", "CALL", "PREPARE"))
+#: Everything that is made without a schema is then temporary.
+_ALL_TEMPORARY = re.compile(r"(?:=|\bto)[\s'\"]*pg_temp\b", re.IGNORECASE)
 
 
 class Session:
@@ -74,12 +78,10 @@ class Session:
         self.applied_before: Settings = ()
         self.route: Route | None = None
         self.face: Any = None
-        #: What each statement prepared in SQL does, by name.
         #: The open transaction has left something on its reader: it cannot move.
         self.moored = False
         #: The open transaction has changed what the catalog tells of.
-        self._defined = Defines.NOTHING
-        self.prepared_bodies: dict[str, Statement] = {}
+        self.defining = Defines.NOTHING
         self.closed = False
         #: A decision that holds for the next plain read too; None when it must be
         #: made anew. See `globaldb.runtime.flow.read`.
@@ -115,11 +117,37 @@ class Session:
 
         Others see it when it is committed.
         """
-        if what is Defines.NOTHING:
-            return
         if self.transaction.active:
-            self._defined = max(self._defined, what, key=lambda each: each.value)
-        else:
+            self.defining = max(self.defining, what, key=lambda each: each.value)
+        elif what is not Defines.NOTHING:
+            self.cluster.catalog.changed(what)
+
+    def will_define(self, statement: Statement) -> None:
+        """Take note of what the driver itself sends, and of which it alone hears."""
+        what = statement.defines
+        self.defining = max(self.defining, what, key=lambda each: each.value)
+        # It may have given a temporary table another name.
+        if self.temporary and what is not Defines.NOTHING:
+            self.pinned_whole = True
+
+    def failed(self, statement: Statement, reply: Reply) -> None:
+        """Take note of what a statement that failed may have left all the same.
+
+        A lost one may have been executed, a script half executed, and an advisory
+        lock of the session stays whatever becomes of its statement.
+        """
+        if reply.error is None or not reply.sent:
+            return
+        lost = reply.status is LinkStatus.LOST
+        if lost or statement.multiple or statement.reason == "opaque_body":
+            self.certainly_defined(statement.defines)
+        alone = statement.reason == "temporary_object" and not statement.multiple
+        if statement.verdict is Verdict.PIN and not lost and not alone:
+            self.pinned_whole |= statement.reason != "script_begin"
+
+    def certainly_defined(self, what: Defines) -> None:
+        """Take note of a definition that does not depend on the transaction."""
+        if what is not Defines.NOTHING:
             self.cluster.catalog.changed(what)
 
     def end_transaction(self, *, committed: bool) -> None:
@@ -127,7 +155,7 @@ class Session:
         self.transaction.end()
         self.moored = False
         self.temporary.end(committed=committed)
-        defined, self._defined = self._defined, Defines.NOTHING
+        defined, self.defining = self.defining, Defines.NOTHING
         if committed:
             self.defined(defined)
         self.settings.end(committed=committed)
@@ -136,6 +164,18 @@ class Session:
             self._set_in_transaction = None
             if local or not committed:
                 self.consistency = before
+
+    @contextmanager
+    def moving(self) -> Iterator[None]:
+        """Keep, while a transaction goes elsewhere, what its own end would undo."""
+        kept, self._set_in_transaction = self._set_in_transaction, None
+        try:
+            yield
+        except BaseException:
+            if kept is not None:
+                self.consistency = kept[0]
+            raise
+        self._set_in_transaction = kept
 
     @property
     def region(self) -> str | None:
@@ -157,7 +197,9 @@ class Session:
             staleness,
             bound,
             serializable=forbids_readers(None, default),
-            outdated=self.cluster.catalog.outdated,
+            # Without a writer nobody can tell more; reads go on.
+            outdated=self.cluster.catalog.outdated
+            and self.cluster.topology.writer is not None,
         )
 
     @property
@@ -221,30 +263,65 @@ class Session:
         self.pinned_whole = False
         self.temporary.clear()
 
-    def ran(self, work: Work) -> None:
-        """Take note of what a statement that succeeded has left on the lease."""
+    def ran(self, work: Work) -> Defines:
+        """Take note of what a statement that succeeded has left on the lease.
+
+        Returns what it has changed of the objects that others see too.
+        """
         statement = work.statement
+        if isinstance(statement.action, CommitPrepared):
+            return self.cluster.catalog.prepared.pop(
+                statement.action.gid, Defines.NOTHING
+            )
         temporary = statement.reason == "temporary_object" and not statement.multiple
         if isinstance(statement.action, Discard) and statement.action.what == "TEMP":
-            self.temporary.clear()
-        elif statement.verdict is Verdict.PIN and not temporary:
+            self.temporary.discard(inside=self.transaction.active)
+        elif (statement.verdict is Verdict.PIN and not temporary) or self._may_hide(
+            statement
+        ):
             self.pinned_whole = True
         elif temporary or (self.temporary and statement.command in _OF_OBJECTS):
-            self._count_temporary(work)
+            return self._count_temporary(work)
+        return statement.defines
 
-    def _count_temporary(self, work: Work) -> None:
+    def _may_hide(self, statement: Statement) -> bool:
+        """Whether it may leave a temporary object whose name is not to be seen."""
+        if statement.verdict is Verdict.READ:
+            return False
+        if statement.multiple and statement.defines is not Defines.NOTHING:
+            return bool(self.temporary)
+        path = self.settings.value_of("search_path")
+        return path is not None and _ALL_TEMPORARY.search(path) is not None
+
+    def _count_temporary(self, work: Work) -> Defines:
         command, inside = work.statement.command, self.transaction.active
         tokens = self.cluster.knowledge.tokens(work.source)
         made = created(tokens)
         if command == "DROP":
-            self.temporary.remove(dropped(tokens), inside=inside)
+            # A savepoint may bring it back; and it may be another of that name.
+            path = self.settings.value_of("search_path") or ""
+            if not (self.transaction.has_savepoints or "pg_temp" in path.lower()):
+                gone = dropped(tokens)
+                own = gone <= self.temporary.names and all(
+                    token.text != "." for token in tokens
+                )
+                self.temporary.remove(gone, inside=inside)
+                if own:
+                    return Defines.NOTHING
         elif work.statement.verdict is not Verdict.PIN:
-            # A view over a temporary table, or a new name of one, is one as well.
-            self.pinned_whole |= self.temporary.named_in(work.source, ())
+            # A view over a temporary table, or a new name of one, is one as well;
+            # and a statement prepared over one is of no use anywhere else.
+            self.pinned_whole |= self.temporary.named_in(work.source)
         elif made is None:
             self.pinned_whole = True
         else:
             self.temporary.add(made, inside=inside)
+            self.pinned_whole |= any(
+                self.temporary.named_in(sql)
+                for name, sql in self.settings.current
+                if name.startswith(PREPARED)
+            )
+        return work.statement.defines
 
     def keep(self, lease: Lease[Any], node: Node) -> None:
         """Hold *lease* from now on, for a transaction or a pin."""

@@ -226,6 +226,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
         if face.in_pipeline:
             if not face.session.on_writer and needs_writer(statement):
                 flow.refuse(face.session, statement)
+            face.session.will_define(statement)
             with self.bound(face):
                 yield self._conn  # type: ignore[misc]
             if statement.verdict is Verdict.PIN:

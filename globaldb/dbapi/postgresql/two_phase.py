@@ -8,7 +8,13 @@ import psycopg
 from psycopg import Xid, errors as pgerrors, sql
 from psycopg.rows import args_row
 
-from globaldb.core.statement import Statement, Verdict
+from globaldb.core.statement import (
+    CommitPrepared,
+    PrepareTransaction,
+    RollbackPrepared,
+    Statement,
+    Verdict,
+)
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.dbapi.postgresql.work import CursorWork
 from globaldb.drivers.psycopg.wire import Call
@@ -47,7 +53,8 @@ def prepare(face: Connection) -> None:
             "'tpc_prepare()' cannot be used during a prepared two-phase transaction"
         )
     face._tpc = (xid, True)
-    statement = Statement(Verdict.WRITE, "prepare_transaction", "PREPARE")
+    action = PrepareTransaction(str(xid))
+    statement = Statement(Verdict.WRITE, "prepare_transaction", "PREPARE", action)
     if face.session.transaction.state is TransactionState.BEGUN:
         # Nothing was executed yet: it has to be open before it can be prepared.
         with face.holding(statement):
@@ -77,7 +84,8 @@ def finish(face: Connection, action: str, xid: Xid | str | None) -> None:
         return
     meant = own[0] if own is not None else _xid(xid or "")
     reason = f"{action.lower()}_prepared"
-    statement = Statement(Verdict.WRITE, reason, action, alone=True)
+    kind = CommitPrepared if action == "COMMIT" else RollbackPrepared
+    statement = Statement(Verdict.WRITE, reason, action, kind(str(meant)), alone=True)
     _run(face, f"{action} PREPARED {{}}", meant, statement)
     face._tpc = None
 

@@ -40,13 +40,17 @@ async def capture_at_writer(session: Session) -> None:
     deadline = session.deadline()
     connect = monotonic() + session.cluster.config.connect_timeout
     node = await session.shell.await_writer(connect)
-    lease = await session.shell.borrow(node, deadline)
+    held = session.lease if session.node is node else None
+    if session.transaction.active:
+        held = None
+    lease = held or await session.shell.borrow(node, deadline)
     try:
         reply = await session.shell.travel(
             lease.connection, None, Trip(capture=True), deadline
         )
     finally:
-        session.hand_back(lease, node)
+        if lease is not held:
+            session.hand_back(lease, node)
     error = reply.error or reply.position_problem
     if error is not None:
         raise_fault(error)

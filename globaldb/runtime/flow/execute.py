@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from globaldb.core.statement import (
     Begin,
     Commit,
     Execute,
+    Prepare,
+    PrepareTransaction,
     Release,
     Rollback,
     RollbackTo,
@@ -40,7 +43,8 @@ if TYPE_CHECKING:
 async def execute(session: Session, work: Work) -> None:
     """Execute *work* where it belongs; its cursor holds the answer afterwards."""
     session.refuse_closed()
-    if work.statement.hints:
+    # What ends a transaction decides nothing, and may change the session's own wishes.
+    if work.statement.hints and type(work.statement.action) not in _HANDLERS:
         with session.using(**dict(work.statement.hints)):
             await _observed(session, work)
         return
@@ -126,8 +130,11 @@ async def _beside_lease(session: Session, work: Work) -> bool:
     if session.transaction.active or session.pinned_whole or not session.on_writer:
         return False
     cluster = session.cluster
-    if not work.statement.plain or session.temporary.named_in(
-        work.source, cluster.knowledge.catalog.functions
+    if (
+        not work.statement.plain
+        or work.statement.command == "EXECUTE"
+        or session.temporary.named_in(work.source)
+        or cluster.knowledge.runs_functions(work.source)
     ):
         return False
     decision = decide(work.statement, session.intent, session.books, cluster.topology)
@@ -136,8 +143,17 @@ async def _beside_lease(session: Session, work: Work) -> bool:
     place = await find_reader(session, decision, [])
     if isinstance(place, str) or not place.caught_up:
         return False
-    await read(session, work, decision)
+    await read(session, work, decision, otherwise=_where_it_lives)
     return True
+
+
+async def _where_it_lives(
+    session: Session, work: Work, _reason: str, *, tried: tuple[str, ...] = ()
+) -> None:
+    """Run on the lease after all what readers gave up: it is the session's writer."""
+    await _on_lease(session, work)
+    if session.route is not None:
+        session.route = replace(session.route, tried=tried)
 
 
 async def _on_lease(session: Session, work: Work) -> None:
@@ -161,6 +177,7 @@ async def _on_lease(session: Session, work: Work) -> None:
     capture = session.on_writer and not inside
     trip = company(session, lease.connection, work.statement, capture=capture)
     reply = await send(session, lease, work.call, trip, work.deadline)
+    session.failed(work.statement, reply)
     if reply.status is LinkStatus.LOST and not inside and not reply.done:
         session.cluster.suspect(node.name)
         session.release()
@@ -169,8 +186,11 @@ async def _on_lease(session: Session, work: Work) -> None:
         raise_unknown(session, node, reply, "the statement")
     if capture and reply.position is None and reply.sent:
         session.books.lost_position()
+    defining = session.defining
     tx.take_in(session, node, lease, reply, script=work.statement.multiple)
     _succeeded(session, work)
+    if isinstance(work.statement.action, PrepareTransaction):
+        session.cluster.catalog.prepared[work.statement.action.gid] = defining
     session.route = Route(
         role=node.state.role,
         node=node.name,
@@ -194,8 +214,7 @@ def _succeeded(session: Session, work: Work) -> None:
     lease = session.lease
     if lease is not None and work.on_success is not None:
         work.on_success(lease.connection)
-    session.ran(work)
-    session.defined(work.statement.defines)
+    session.defined(session.ran(work))
 
 
 def explain(session: Session, statement: Statement) -> Route:
@@ -242,9 +261,14 @@ def _explained(
 
 def _prepared(session: Session, statement: Statement, action: Execute) -> Statement:
     """EXECUTE is what its body is; a name the session does not know is a write."""
-    body = session.prepared_bodies.get(action.name)
-    if body is None or session.settings.prepared(action.name) is None:
+    sql = session.settings.prepared(action.name)
+    # Looked at anew: what its body calls may have changed since.
+    prepare = None if sql is None else session.cluster.lookup(sql).action
+    if sql is None or not isinstance(prepare, Prepare):
         return Statement(Verdict.WRITE, "unknown_prepared_statement", "EXECUTE")
+    body = prepare.body
+    if body.verdict in READS and session.cluster.knowledge.refused(sql):
+        return Statement(Verdict.WRITE, "learned", "EXECUTE", alone=body.alone)
     return Statement(body.verdict, body.reason, statement.command, alone=body.alone)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route, Target, decide
-from globaldb.core.statement import Verdict
+from globaldb.core.statement import Defines, Verdict
 from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
@@ -108,9 +108,16 @@ async def settle_hold(
         return
     session.shell.ended(lease.connection)
     status = lease.connection.link_status
-    reply = Reply(status=status, done=not failed, error=failure)
+    reply = Reply(status=status, sent=True, done=not failed, error=failure)
     inside = session.transaction.active
+    session.will_define(work.statement)
+    defining = session.defining
     settle(session, lease, node, reply)
+    if not session.transaction.active:
+        # Some of it may have been committed before the rest failed.
+        session.certainly_defined(defining)
+        session.defining = Defines.NOTHING
+    session.failed(work.statement, reply)
     if work.statement.verdict is Verdict.PIN and not failed:
         session.pinned_whole = True
     if session.transaction.active and status is not LinkStatus.LOST:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from globaldb.core.routing import READS, needs_writer
+from globaldb.core.routing import READS, needs_writer, refuse_write
 from globaldb.core.transaction import TransactionState
 from globaldb.core.trip import Trip
 from globaldb.errors import ReadOnlyError
@@ -45,12 +45,14 @@ async def leave_if_needed(session: Session, statement: Statement) -> None:
         return
     if session.moored or transaction.has_savepoints:
         refuse(session, statement)
+    refuse_write(session.intent, session.cluster.topology)
     mode = transaction.mode
     if transaction.state is TransactionState.OPEN:
         if await _keeps_a_snapshot(session, lease):
             refuse(session, statement)
-        await tx.commit(session)
-        tx.begin(session, mode)
+        with session.moving():
+            await tx.commit(session)
+            tx.begin(session, mode)
 
 
 async def _keeps_a_snapshot(session: Session, lease: Lease[Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
 from globaldb.core.routing import NEAREST_READER, Decision, Fence, Route
+from globaldb.core.statement import Execute
 from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import Error, NoNodeAvailableError, PoolTimeoutError
@@ -19,6 +20,8 @@ from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.write import write
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from globaldb.core.lending import Lease
     from globaldb.core.position import Lsn
     from globaldb.core.trip import Reply
@@ -66,16 +69,27 @@ class _Attempts:
     work: Work
     decision: Decision
     tried: list[str]
+    #: Runs the read where nothing but the writer will do.
+    otherwise: Callable[..., Awaitable[None]]
     waited: float = 0.0
 
 
-async def read(session: Session, work: Work, decision: Decision) -> None:
-    """Serve a read as *decision* says, repeating elsewhere what a node gave up."""
-    attempts = _Attempts(work, decision, [])
+async def read(
+    session: Session,
+    work: Work,
+    decision: Decision,
+    *,
+    otherwise: Callable[..., Awaitable[None]] = write,
+) -> None:
+    """Serve a read as *decision* says, repeating elsewhere what a node gave up.
+
+    *otherwise* is how it runs at the writer, when no reader will do.
+    """
+    attempts = _Attempts(work, decision, [], otherwise)
     while True:
         place = await find_reader(session, decision, attempts.tried)
         if isinstance(place, str):
-            await write(session, work, place, tried=tuple(attempts.tried))
+            await otherwise(session, work, place, tried=tuple(attempts.tried))
             return
         if await _read_at(session, attempts, place):
             return
@@ -139,7 +153,9 @@ async def _read_at(session: Session, attempts: _Attempts, place: Place) -> bool:
             # Whatever it answered, it answered too early.
             if not await _worth_waiting(session, attempts, lease, place):
                 tried = tuple(attempts.tried)
-                await write(session, attempts.work, "reader_behind", tried=tried)
+                await attempts.otherwise(
+                    session, attempts.work, "reader_behind", tried=tried
+                )
                 return True
             reply = await _ask(session, attempts, lease, guard=False)
         return await _judge(session, attempts, lease, place, reply)
@@ -211,7 +227,7 @@ async def _judge(
         fault = fault_of(session, reply.error, lease.connection)
         if fault is Fault.READ_ONLY:
             tried = (*attempts.tried, node.name)
-            await write(session, work, "refused_by_reader", tried=tried)
+            await attempts.otherwise(session, work, "refused_by_reader", tried=tried)
             _remember(session, work, node, reply.error)
             return True
         if fault in _ELSEWHERE and wanted(reply):
@@ -233,9 +249,15 @@ def _remember(session: Session, work: Work, node: Node, error: BaseException) ->
     Not from a refusal that the session has asked for: the writer, where the statement
     has just succeeded, would have given it too.
     """
-    problem = " ".join(str(error).split())
-    session.cluster.knowledge.learn(work.source, problem, node.name, monotonic())
-    session.cluster.catalog.missed()
+    cluster = session.cluster
+    # What comes behind the first line shows statements, with their values.
+    problem = str(error).partition("\n")[0]
+    source = work.source
+    action = cluster.lookup(source).action
+    if isinstance(action, Execute):
+        source = session.settings.prepared(action.name) or source
+    cluster.knowledge.learn(source, problem, node.name, monotonic())
+    cluster.catalog.missed()
 
 
 def _give_up(session: Session, node: Node, attempts: _Attempts) -> None:

@@ -126,7 +126,6 @@ def _record_prepared(session: Session, action: Prepare | Deallocate) -> None:
     if isinstance(action, Deallocate):
         session.settings.forget_prepared(action.name)
     else:
-        session.prepared_bodies[action.name] = action.body
         session.settings.record(PREPARED + action.name, action.sql)
 
 

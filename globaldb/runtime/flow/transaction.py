@@ -62,6 +62,7 @@ def begin(session: Session, mode: TransactionMode) -> None:
         )
     )
     session.settings.begin()
+    session.moored = False
     session.hot = None
 
 
@@ -117,6 +118,7 @@ def transaction_target(session: Session, work: Work | None) -> Decision:
         return Decision(Target.WRITER, "serializable")
     if mode.read_only or (mode.read_only is None and _reads_only(session)):
         if work is not None and needs_writer(work.statement):
+            refuse_write(intent, session.cluster.topology)
             return Decision(Target.WRITER, work.statement.reason)
         decision = decide_read(intent, session.books, session.cluster.topology)
         if decision.target is Target.READER:
@@ -197,7 +199,9 @@ async def _run(session: Session, work: Work, node: Node, lease: Lease[Any]) -> R
         raise
     session.keep(lease, node)
     trip = company(session, lease.connection, work.statement, capture=False)
-    return await send(session, lease, work.call, trip, work.deadline)
+    reply = await send(session, lease, work.call, trip, work.deadline)
+    session.failed(work.statement, reply)
+    return reply
 
 
 def take_in(
@@ -259,6 +263,7 @@ async def commit(session: Session) -> None:
     except BaseException:
         lease.connection.spoiled = True
         session.books.lost_position()
+        session.certainly_defined(session.defining)
         _finish(session, lease, committed=False)
         raise
     await _committed(session, node, lease, reply, writer=writer, ok=ok)
@@ -284,9 +289,12 @@ async def _committed(
         session.books.read(node.name, monotonic())
     done = reply.done and ok
     lost = not reply.done and reply.status is LinkStatus.LOST
+    defining = session.defining
     _finish(session, lease, committed=done)
     if lost:
         session.cluster.suspect(node.name)
+        # Perhaps they are there.
+        session.certainly_defined(defining)
         if writer:
             raise_unknown(session, node, reply, "COMMIT")
         raise_lost(node, reply, "the read-only transaction ended")

@@ -10,6 +10,7 @@ from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route
 from globaldb.core.statement import Verdict
 from globaldb.core.topology import Role
+from globaldb.core.trip import LinkStatus
 from globaldb.errors import ProgrammingError
 from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unknown, wanted
 from globaldb.runtime.flow.send import company, send, settle
@@ -45,12 +46,17 @@ async def write(
             capture = worth_capturing(session, work.statement)
             trip = company(session, lease.connection, work.statement, capture=capture)
             reply = await send(session, lease, work.call, trip, work.deadline)
+            session.failed(work.statement, reply)
             if _done(session, work, node, lease, reply, last=last):
                 if work.on_success is not None:
                     work.on_success(lease.connection)
-                session.defined(work.statement.defines)
                 _keep_if_pinned(session, work, lease, node)
                 return
+        except BaseException:
+            if lease.connection.link_status is LinkStatus.IDLE:
+                # What it has left lives on this connection.
+                _keep_what_is_pinned(session, lease, node)
+            raise
         finally:
             if session.lease is not lease:
                 session.hand_back(lease, node)
@@ -132,9 +138,13 @@ def refuse_foreign(session: Session, statement: Statement, lease: Lease[Any]) ->
 def _keep_if_pinned(
     session: Session, work: Work, lease: Lease[Any], node: Node
 ) -> None:
-    session.ran(work)
+    session.defined(session.ran(work))
     if session.pin_writes and work.statement.verdict is Verdict.WRITE:
         session.pinned_whole = True
+    _keep_what_is_pinned(session, lease, node)
+
+
+def _keep_what_is_pinned(session: Session, lease: Lease[Any], node: Node) -> None:
     if session.pinned and session.lease is None:
         session.applied_before = lease.connection.settings
         session.keep(lease, node)
