@@ -89,7 +89,7 @@ def running_pair(settings: Mapping[str, str] | None = None) -> Iterator[Pair]:
         )
         reader.read_only = True
         for server in (writer, reader):
-            # A reader logs its own ANALYZE TABLE, not under the writer's numbers.
+            # What a reader logs of its own, it does not under the writer's numbers.
             server.settings["gtid-domain-id"] = str(server.number)
             # Users that are no administrators write functions, which are replicated.
             server.settings["log-bin-trust-function-creators"] = "1"
