@@ -6,7 +6,7 @@ import os
 
 import pytest
 from corpus.mariadb_judging import confusion, must_not_run_on_a_reader
-from corpus.mariadb_stage import mariadb_stage
+from corpus.mariadb_stage import play_all
 from corpus.mysqltest import scripts
 from corpus.scripts import literals
 
@@ -35,8 +35,7 @@ def played():
     names = {f"main/{name}" for name in CHOSEN}
     chosen = [each for each in scripts("main") if every or each.name in names]
     chosen.append(literals("mysql"))
-    with mariadb_stage() as theatre:
-        return [each for script in chosen for each in theatre.play(script)]
+    return list(play_all(chosen))
 
 
 def test_no_reader_refuses_what_was_taken_for_a_read(played):
