@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from globaldb.cli import OK
 from globaldb.cli.language import ENGINES, knowledge
 from globaldb.cli.statements import batches, split
+from globaldb.cli.stream import Stream
 from globaldb.core.reasons import meaning
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from globaldb.core.statement import Statement
 
     LookUp = Callable[[str], Statement]
-
-_DEFINING: Final = frozenset(("CREATE", "DROP"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,25 +59,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _look_up(engine: str | None, url: str | None) -> LookUp:
-    """Return what classifies one statement after the other.
-
-    Without a database to ask, functions and views are known from where they are
-    defined among the statements.
-    """
+    """Return what classifies one statement after the other."""
     known = knowledge(engine, url)
-    if url is not None or engine in ("mysql", "mariadb"):
-        return known.cache.lookup
-    from globaldb.core.postgresql.definitions import Definitions
+    definitions = None
+    if url is None and engine in (None, "postgresql"):
+        from globaldb.core.postgresql.definitions import Definitions
 
-    definitions = Definitions()
-
-    def look_up(sql: str) -> Statement:
-        found = known.cache.lookup(sql)
-        if found.command in _DEFINING and definitions.observe(sql):
-            known.update(definitions.catalog)
-        return found
-
-    return look_up
+        definitions = Definitions()
+    return Stream(known, definitions).look_up
 
 
 def _write_lines(statements: Iterable[str], look_up: LookUp) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from globaldb.cli import main
+from globaldb.cli.language import knowledge
+from globaldb.cli.stream import Stream
 from globaldb.core.postgresql.classify import classify
 from globaldb.core.reasons import meaning
 
@@ -276,3 +278,29 @@ def test_an_argument_that_is_no_text_comes_out_as_its_bytes():
         [*COMMAND, "classify", b"SELECT '\xff'"], capture_output=True, check=True
     )
     assert done.stdout.splitlines()[0] == b"read: SELECT '\xff'"
+
+
+def test_what_was_prepared_is_known_when_it_is_executed() -> None:
+    lines = [
+        "PREPARE r AS SELECT 1",
+        "PREPARE w AS INSERT INTO t VALUES (1)",
+        "EXECUTE r",
+        "EXPLAIN ANALYZE EXECUTE r",
+        "EXECUTE w",
+        "EXECUTE unknown",
+        "EXECUTE r(nextval('s'))",
+        "DEALLOCATE r",
+        "EXECUTE r",
+        "PREPARE r AS SELECT 1",
+        "DISCARD ALL",
+        "EXECUTE r",
+    ]
+    stream = Stream(knowledge("postgresql", None), None)
+    verdicts = [stream.look_up(line).verdict.value for line in lines]
+    executed = [
+        verdict
+        for line, verdict in zip(lines, verdicts, strict=True)
+        if "EXECUTE" in line
+    ]
+    expected = ["read", "read", "write", "write", "write", "write", "write"]
+    assert executed == expected

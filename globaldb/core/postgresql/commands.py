@@ -5,6 +5,7 @@ Cursors, prepared statements, channels, libraries, COPY and EXPLAIN.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from globaldb.core.findings import Finding
@@ -191,7 +192,9 @@ def explain(reader: TokenReader, body: Body) -> Statement | None:
         )
     analyze = _explain_options(reader)
     if reader.word() == "execute":
-        return Statement(Verdict.WRITE, "execute", "EXPLAIN")
+        # Planning looks the name up: it is known where EXECUTE would know it.
+        named = execute(reader, body)
+        return None if named is None else replace(named, command="EXPLAIN")
     found = Finding(Verdict.READ, "explain")
     if reader.word() not in _EXPLAINED:
         found = body(reader.rest())
