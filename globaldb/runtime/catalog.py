@@ -25,6 +25,8 @@ logger = logging.getLogger("globaldb")
 _PATIENCE: Final = 10.0
 #: Seconds between two attempts of which nothing says that the next one helps.
 _PAUSE: Final = 30.0
+#: How many transactions of two phases are remembered.
+_PREPARED: Final = 1000
 #: Seconds between two for the sake of new tables: some applications never stop.
 _SHORT_PAUSE: Final = 5.0
 
@@ -48,7 +50,7 @@ class CatalogKeeper:
         self._tried_at = float("-inf")
         self._present = False
         #: What transactions prepared by this process define, by their identifiers.
-        self.prepared: dict[str, Defines] = {}
+        self._prepared: dict[str, Defines] = {}
         self._problem = "nobody was asked yet"
 
     @property
@@ -86,6 +88,18 @@ class CatalogKeeper:
             self._seen += 1
         self._cluster.touch()
         self._start()
+
+    def prepared(self, gid: str, what: Defines) -> None:
+        """Take note that transaction *gid* holds definitions until its second phase."""
+        if what is not Defines.NOTHING:
+            self._prepared[gid] = what
+            if len(self._prepared) > _PREPARED:
+                # Somebody else has finished it.
+                self._prepared.pop(next(iter(self._prepared)), None)
+
+    def finished(self, gid: str) -> Defines:
+        """Return what transaction *gid* held, which is over now."""
+        return self._prepared.pop(gid, Defines.NOTHING)
 
     def missed(self) -> None:
         """Take note of something the catalog did not know: it may be out of date."""

@@ -12,7 +12,13 @@ from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers
 from globaldb.core.session import SessionState
 from globaldb.core.settings import PREPARED, SettingsBook
-from globaldb.core.statement import CommitPrepared, Defines, Discard, Verdict
+from globaldb.core.statement import (
+    CommitPrepared,
+    Defines,
+    Discard,
+    RollbackPrepared,
+    Verdict,
+)
 from globaldb.core.temporary import TemporaryTables, created, dropped
 from globaldb.core.topology import Role
 from globaldb.core.transaction import Transaction, TransactionMode
@@ -34,6 +40,22 @@ if TYPE_CHECKING:
 
 #: Commands that make, change or remove objects.
 _OF_OBJECTS = frozenset(("CREATE", "ALTER", "DROP", "DO", "CALL", "PREPARE"))
+#: Scripts that are pinned only for the transaction that they may leave open.
+_OF_TRANSACTIONS = frozenset(
+    f"script_{what}"
+    for what in (
+        "begin",
+        "commit",
+        "rollback",
+        "savepoint",
+        "release",
+        "rollback_to",
+        "set_transaction",
+        "prepare_transaction",
+        "commit_prepared",
+        "rollback_prepared",
+    )
+)
 #: Everything that is made without a schema is then temporary.
 _ALL_TEMPORARY = re.compile(r"(?:=|\bto)[\s'\"]*pg_temp\b", re.IGNORECASE)
 
@@ -142,8 +164,9 @@ class Session:
         if lost or statement.multiple or statement.reason == "opaque_body":
             self.certainly_defined(statement.defines)
         alone = statement.reason == "temporary_object" and not statement.multiple
-        if statement.verdict is Verdict.PIN and not lost and not alone:
-            self.pinned_whole |= statement.reason != "script_begin"
+        there = self.lease is None or self.on_writer
+        if statement.verdict is Verdict.PIN and there and not (lost or alone):
+            self.pinned_whole |= statement.reason not in _OF_TRANSACTIONS
 
     def certainly_defined(self, what: Defines) -> None:
         """Take note of a definition that does not depend on the transaction."""
@@ -269,10 +292,8 @@ class Session:
         Returns what it has changed of the objects that others see too.
         """
         statement = work.statement
-        if isinstance(statement.action, CommitPrepared):
-            return self.cluster.catalog.prepared.pop(
-                statement.action.gid, Defines.NOTHING
-            )
+        if isinstance(statement.action, CommitPrepared | RollbackPrepared):
+            return self.cluster.catalog.finished(statement.action.gid)
         temporary = statement.reason == "temporary_object" and not statement.multiple
         if isinstance(statement.action, Discard) and statement.action.what == "TEMP":
             self.temporary.discard(inside=self.transaction.active)
@@ -286,7 +307,7 @@ class Session:
 
     def _may_hide(self, statement: Statement) -> bool:
         """Whether it may leave a temporary object whose name is not to be seen."""
-        if statement.verdict is Verdict.READ:
+        if statement.verdict not in (Verdict.WRITE, Verdict.PIN):
             return False
         if statement.multiple and statement.defines is not Defines.NOTHING:
             return bool(self.temporary)

@@ -470,3 +470,14 @@ def test_a_script_that_failed_may_have_left_a_temporary_table(
         with pytest.raises(psycopg.errors.UndefinedTable):
             other.execute("SELECT n FROM mine")
     assert one(conn.execute("SELECT n FROM mine")) == (1,)
+
+
+def test_an_error_on_a_reader_pins_nothing_there(conn: Connection) -> None:
+    conn.execute("BEGIN READ ONLY")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        conn.execute("SELECT 1 / (SELECT 0)")
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        conn.execute("SELECT pg_advisory_lock(7)")
+    conn.rollback()
+    assert not held(conn)
+    conn.execute("INSERT INTO t VALUES (2)")

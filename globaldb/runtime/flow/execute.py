@@ -177,7 +177,8 @@ async def _on_lease(session: Session, work: Work) -> None:
     capture = session.on_writer and not inside
     trip = company(session, lease.connection, work.statement, capture=capture)
     reply = await send(session, lease, work.call, trip, work.deadline)
-    session.failed(work.statement, reply)
+    if transaction.state is not TransactionState.FAILED:
+        session.failed(work.statement, reply)
     if reply.status is LinkStatus.LOST and not inside and not reply.done:
         session.cluster.suspect(node.name)
         session.release()
@@ -190,7 +191,7 @@ async def _on_lease(session: Session, work: Work) -> None:
     tx.take_in(session, node, lease, reply, script=work.statement.multiple)
     _succeeded(session, work)
     if isinstance(work.statement.action, PrepareTransaction):
-        session.cluster.catalog.prepared[work.statement.action.gid] = defining
+        session.cluster.catalog.prepared(work.statement.action.gid, defining)
     session.route = Route(
         role=node.state.role,
         node=node.name,
@@ -265,10 +266,14 @@ def _prepared(session: Session, statement: Statement, action: Execute) -> Statem
     # Looked at anew: what its body calls may have changed since.
     prepare = None if sql is None else session.cluster.lookup(sql).action
     if sql is None or not isinstance(prepare, Prepare):
-        return Statement(Verdict.WRITE, "unknown_prepared_statement", "EXECUTE")
+        return Statement(
+            Verdict.WRITE, "unknown_prepared_statement", statement.command
+        )
     body = prepare.body
     if body.verdict in READS and session.cluster.knowledge.refused(sql):
-        return Statement(Verdict.WRITE, "learned", "EXECUTE", alone=body.alone)
+        return Statement(
+            Verdict.WRITE, "learned", statement.command, alone=body.alone
+        )
     return Statement(body.verdict, body.reason, statement.command, alone=body.alone)
 
 
