@@ -133,6 +133,7 @@ class CatalogKeeper:
                         self._running = False
                         break
         except BaseException:
+            self._wanted = True
             self._running = False
             raise
         self._cluster.touch()
@@ -146,6 +147,7 @@ class CatalogKeeper:
                 self._pause = 0.0
             if self.outdated:
                 self._cluster.knowledge.doubt()
+                self._present = False
         else:
             self._cluster.knowledge.update(catalog)
             self._present = True
@@ -160,10 +162,9 @@ class CatalogKeeper:
             node = cluster.pick()
             return None if node is None else self._ask(node, deadline)
         except Exception as error:  # noqa: BLE001 - whatever it is, it can be done without
+            self._problem = " ".join(str(error).split())
             if not cluster.closed:
-                logger.warning(
-                    "catalog_not_read reason=%s", " ".join(str(error).split())
-                )
+                logger.warning("catalog_not_read reason=%s", self._problem)
             return None
 
     def _ask(self, node: Node, deadline: float) -> Catalog:

@@ -57,7 +57,7 @@ _OF_TRANSACTIONS = frozenset(
     )
 )
 #: Everything that is made without a schema is then temporary.
-_ALL_TEMPORARY = re.compile(r"(?:=|\bto)[\s'\"]*pg_temp\b", re.IGNORECASE)
+_ALL_TEMPORARY = re.compile(r"(?:=|\bto|\bschema|',)[\s'\"]*pg_temp\b", re.IGNORECASE)
 
 
 class Session:

@@ -18,7 +18,6 @@ from promises import (
     one,
     table,
     until,
-    within,
 )
 
 import globaldb
@@ -26,11 +25,7 @@ from globaldb.lab import Lab, LabSpec
 
 pytestmark = pytest.mark.lab
 
-SPEC = LabSpec(
-    regions={HOME: 0, FAR: 1},
-    rtt={(HOME, FAR): 0.005},
-    settings={"max_prepared_transactions": "5"},
-)
+SPEC = LabSpec(regions={HOME: 0, FAR: 1}, rtt={(HOME, FAR): 0.005})
 Connection = Any
 OBJECTS = """
 CREATE OR REPLACE FUNCTION liar(k int) RETURNS int LANGUAGE plpgsql AS
@@ -126,10 +121,18 @@ def test_the_search_path_says_which_of_two_tables_is_dropped(conn: Connection) -
     assert one(conn.execute("SELECT n FROM twice")) == (1,)
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "SET search_path = pg_temp, public",
+        "SET SCHEMA 'pg_temp'",
+        "SELECT set_config('search_path', 'pg_temp,public', false)",
+    ],
+)
 def test_a_search_path_may_make_every_table_temporary(
-    found: globaldb.Cluster, conn: Connection
+    found: globaldb.Cluster, conn: Connection, path: str
 ) -> None:
-    conn.execute("SET search_path = pg_temp, public")
+    conn.execute(path)
     conn.execute("CREATE TABLE hidden AS SELECT 1 AS n")
     with found.connect() as other, other.using(route="writer"):
         with pytest.raises(psycopg.errors.UndefinedTable):
@@ -271,12 +274,6 @@ def test_temporary_tables_that_come_and_go_do_not_stir_the_catalog(
 # What was learnt.
 
 
-def test_a_prepared_statement_is_what_its_body_has_become(
-    lab: Lab, found: globaldb.Cluster, conn: Connection
-) -> None:
-    changes(lab, found, conn, conn.execute, prepared=True)
-
-
 def test_a_refused_prepared_statement_is_learnt_too(conn: Connection) -> None:
     conn.execute("PREPARE q AS SELECT liar(9)")
     conn.execute("EXECUTE q")
@@ -291,108 +288,6 @@ def test_values_stand_nowhere_in_what_is_learnt(conn: Connection) -> None:
     rows = conn.execute("SHOW GLOBALDB LEARNED").fetchall()
     assert rows
     assert "471147" not in str(rows)
-
-
-# Definitions that pass by.
-
-
-def definition(volatility: str, body: str) -> str:
-    return (
-        "CREATE OR REPLACE FUNCTION changing() RETURNS int "
-        f"LANGUAGE sql {volatility} AS '{body}'"
-    )
-
-
-def changes(
-    lab: Lab,
-    found: globaldb.Cluster,
-    conn: Connection,
-    run: Callable[[str], object],
-    *,
-    prepared: bool = False,
-) -> None:
-    """Have *run* make a function a lock that was a read: it moves to the writer."""
-    conn.execute(definition("STABLE", "SELECT 1"))
-    until(lambda: found.runtime.catalog.present)
-    caught_up(lab)
-    call = "SELECT changing()"
-    if prepared:
-        conn.execute(f"PREPARE q AS {call}")
-        call = "EXECUTE q"
-    until(lambda: role_of(conn, call) == "reader")
-    run(definition("VOLATILE", "SELECT pg_advisory_xact_lock(77); SELECT 1"))
-    until(lambda: found.runtime.catalog.present)
-    caught_up(lab)
-    reads_locally(conn)
-    assert role_of(conn, call) == "writer"
-
-
-@pytest.mark.parametrize("way", [in_pipeline, in_executemany, in_script])
-def test_a_definition_is_noticed_whichever_way_it_is_sent(
-    lab: Lab,
-    found: globaldb.Cluster,
-    conn: Connection,
-    way: Callable[[Connection, str], None],
-) -> None:
-    changes(lab, found, conn, lambda sql: way(conn, sql))
-
-
-def test_a_definition_before_an_error_of_its_script_is_noticed(
-    lab: Lab, found: globaldb.Cluster, conn: Connection
-) -> None:
-    def run(sql: str) -> None:
-        with pytest.raises(psycopg.errors.DivisionByZero):
-            conn.execute(f"BEGIN; {sql}; COMMIT; SELECT 1/0")
-
-    changes(lab, found, conn, run)
-
-
-def test_a_definition_in_doubt_counts(
-    lab: Lab, found: globaldb.Cluster, conn: Connection
-) -> None:
-    def in_transaction(sql: str) -> None:
-        conn.execute("BEGIN")
-        conn.execute(sql)
-        lab.cut(FAR, WRITER, "reply", containing="COMMIT")
-        with pytest.raises(globaldb.OutcomeUnknownError):
-            conn.execute("COMMIT")
-
-    def alone(sql: str) -> None:
-        lab.cut(FAR, WRITER, "reply", containing="CREATE OR")
-        with pytest.raises(globaldb.OutcomeUnknownError):
-            conn.execute(sql)
-
-    for run in (in_transaction, alone):
-        changes(lab, found, conn, run)
-
-
-def test_a_definition_of_two_phases_counts_with_the_second(
-    lab: Lab, found: globaldb.Cluster, conn: Connection
-) -> None:
-    def run(sql: str) -> None:
-        conn.autocommit = False
-        conn.tpc_begin("defines")
-        conn.execute(sql)
-        conn.tpc_prepare()
-        until(lambda: found.runtime.catalog.present)
-        conn.tpc_commit()
-        conn.autocommit = True
-
-    changes(lab, found, conn, run)
-
-
-def test_reads_go_on_when_the_writer_takes_a_definition_with_it(
-    lab: Lab, found: globaldb.Cluster, conn: Connection
-) -> None:
-    reads_locally(conn)
-    conn.execute("CREATE OR REPLACE VIEW recent AS SELECT 1 AS n")
-    lab.partition(HOME, FAR)
-    try:
-        until(lambda: found.topology.writer is None, 20)
-        with found.connect() as other, within(1.0):
-            assert one(other.execute("SELECT n FROM t")) == (1,)
-    finally:
-        lab.heal()
 
 
 # Read-only transactions that move.

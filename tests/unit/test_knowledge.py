@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from globaldb.core.catalog import Catalog, Entry, Kind
+from globaldb.core.findings import Finding
 from globaldb.core.knowledge import Knowledge, Language
 from globaldb.core.lexer.postgresql import tokenize
 from globaldb.core.postgresql.classify import classify
@@ -73,3 +74,55 @@ def test_hints_count_when_they_are_asked_for() -> None:
     assert dict(obeyed.hints) == {"route": "writer"}
     assert not obeyed.plain
     assert known().cache.lookup(hinted).plain
+
+
+def test_an_outdated_catalog_errs_towards_the_writer_alone() -> None:
+    knowledge = known(read_functions=["listed"])
+    lookup = knowledge.cache.lookup
+    entries = [
+        Entry(Kind.FUNCTION, "app", "f"),
+        Entry(Kind.RELATION, "app", "v", Finding(WRITE, "volatile_function")),
+    ]
+    knowledge.update(Catalog.of(entries))
+    assert (lookup(CALL).verdict, lookup("TABLE v").verdict) == (READ, WRITE)
+    knowledge.doubt()
+    assert (lookup(CALL).verdict, lookup("TABLE v").verdict) == (WRITE, WRITE)
+    assert lookup("SELECT listed(1)").verdict is READ
+    knowledge.update(Catalog.of(entries))
+    assert lookup(CALL).verdict is READ
+
+
+def test_functions_run_wherever_they_are_called_and_behind_views() -> None:
+    knowledge = known(read_functions=["listed"])
+    knowledge.update(
+        Catalog.of(
+            [
+                Entry(Kind.FUNCTION, "app", "f"),
+                Entry(Kind.FUNCTION, "app", "F g"),
+                Entry(Kind.RELATION, "app", "v", calls=("app.f",)),
+                Entry(Kind.RELATION, "app", "plain"),
+            ]
+        )
+    )
+    for sql in (
+        CALL,
+        "SELECT F /* x */ (1)",
+        'SELECT "F g"(1)',
+        "SELECT t.f FROM t",
+        "TABLE v",
+        b"SELECT * FROM app.v",
+        "SELECT listed(1)",
+    ):
+        assert knowledge.runs_functions(sql), sql
+    for sql in ("SELECT f FROM t", "TABLE plain", "SELECT 'f(1)'", "SELECT count(*)"):
+        assert not knowledge.runs_functions(sql), sql
+
+
+def test_what_is_learnt_twice_is_news_once() -> None:
+    knowledge = known(read_functions=["f"])
+    knowledge.learn("SELECT f(1)", "refused", "r", 0.0)
+    kept = knowledge.cache.lookup("SELECT 1")
+    knowledge.learn("SELECT f(2)", "refused", "r", 1.0)
+    assert knowledge.cache.get("SELECT 1") is kept
+    assert knowledge.refused("SELECT f(3)")
+    assert not knowledge.refused("SELECT g(3)")

@@ -64,3 +64,13 @@ def test_a_text_of_megabytes_is_not_remembered() -> None:
     assert len(learned) == 0
     learned.remember("SELECT f('')", "refused", "r", 0.0)
     assert long not in learned
+
+
+def test_a_long_statement_is_known_by_all_of_it_and_kept_in_part() -> None:
+    learned = Learned(tokenize)
+    columns = ", ".join(f"column_{number}" for number in range(1000))
+    assert learned.remember(f"SELECT {columns} FROM v", "refused", "r", 0.0)
+    assert f"SELECT {columns} FROM v" in learned
+    assert f"SELECT {columns} FROM w" not in learned
+    [lesson] = learned.lessons()
+    assert len(lesson.statement) < 2100

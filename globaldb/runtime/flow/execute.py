@@ -266,14 +266,10 @@ def _prepared(session: Session, statement: Statement, action: Execute) -> Statem
     # Looked at anew: what its body calls may have changed since.
     prepare = None if sql is None else session.cluster.lookup(sql).action
     if sql is None or not isinstance(prepare, Prepare):
-        return Statement(
-            Verdict.WRITE, "unknown_prepared_statement", statement.command
-        )
+        return Statement(Verdict.WRITE, "unknown_prepared_statement", statement.command)
     body = prepare.body
     if body.verdict in READS and session.cluster.knowledge.refused(sql):
-        return Statement(
-            Verdict.WRITE, "learned", statement.command, alone=body.alone
-        )
+        return Statement(Verdict.WRITE, "learned", statement.command, alone=body.alone)
     return Statement(body.verdict, body.reason, statement.command, alone=body.alone)
 
 
