@@ -11,17 +11,21 @@ import hashlib
 import json
 import os
 import tarfile
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urljoin
+from urllib.request import Request, urlopen
+
+from pip._internal.models.index import PyPI
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Seconds for one request.
 _TIMEOUT: Final = 60.0
+#: The form in which an index lists the files of a project.
+_LISTING: Final = "application/vnd.pypi.simple.v1+json"
 
 
 class CorpusError(Exception):
@@ -79,16 +83,14 @@ def fetch(sdist: Sdist) -> Path:
 
 
 def _download(sdist: Sdist) -> bytes:
-    index = f"https://pypi.org/pypi/{sdist.project}/json"
+    # pip itself would build a package only to hand out its source.
+    index = f"{os.environ.get('PIP_INDEX_URL') or PyPI.simple_url}/{sdist.project}/"
+    listing = Request(index, headers={"Accept": _LISTING})
     try:
-        with urllib.request.urlopen(index, timeout=_TIMEOUT) as reply:
-            files = json.load(reply)["releases"][sdist.version]
-        url = next(
-            urljoin(index, each["url"])
-            for each in files
-            if each["digests"]["sha256"] == sdist.sha256
-        )
-        with urllib.request.urlopen(url, timeout=_TIMEOUT) as reply:
+        with urlopen(listing, timeout=_TIMEOUT) as reply:
+            files = json.load(reply)["files"]
+        url = next(each["url"] for each in files if each["filename"] == sdist.name)
+        with urlopen(urljoin(index, url), timeout=_TIMEOUT) as reply:
             package: bytes = reply.read()
     except (OSError, LookupError, StopIteration) as error:
         raise CorpusError(
