@@ -53,6 +53,13 @@ class CatalogKeeper:
         self._prepared: dict[str, Defines] = {}
         self._problem = "nobody was asked yet"
 
+    def after_fork(self) -> CatalogKeeper:
+        """Return the keeper of a forked child, which knows what its parent knew."""
+        keeper = CatalogKeeper(self._cluster)
+        # Only the writer may be asked, at the first probe.
+        keeper._seen = int(self.outdated)
+        return keeper
+
     @property
     def present(self) -> bool:
         """Whether it was read, and nothing is known to have changed since."""
@@ -100,6 +107,13 @@ class CatalogKeeper:
     def finished(self, gid: str) -> Defines:
         """Return what transaction *gid* held, which is over now."""
         return self._prepared.pop(gid, Defines.NOTHING)
+
+    def needed(self, reason: str) -> None:
+        """Take note of why a statement is at the writer; want of the catalog is cured."""
+        if reason == "unknown_function":
+            self.missed()
+        elif reason == "catalog_outdated":
+            self.look()
 
     def missed(self) -> None:
         """Take note of something the catalog did not know: it may be out of date."""

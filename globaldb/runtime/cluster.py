@@ -259,7 +259,7 @@ class ClusterRuntime:
         for node in self.nodes.values():
             node.pool.forget_after_fork()
         self.monitor = Monitor(self)
-        self.catalog = CatalogKeeper(self)
+        self.catalog = self.catalog.after_fork()
         for session in list(self.sessions):
             session.forget_after_fork()
 

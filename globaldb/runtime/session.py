@@ -17,6 +17,8 @@ from globaldb.core.statement import (
     Defines,
     Discard,
     RollbackPrepared,
+    SetConfig,
+    SetSetting,
     Verdict,
 )
 from globaldb.core.temporary import TemporaryTables, created, dropped
@@ -307,6 +309,11 @@ class Session:
 
     def _may_hide(self, statement: Statement) -> bool:
         """Whether it may leave a temporary object whose name is not to be seen."""
+        action = statement.action
+        if isinstance(action, SetSetting | SetConfig) and action.local:
+            # Nobody records it: what follows is not told apart.
+            local = action.sql if action.name == "search_path" else ""
+            return self.on_writer and _ALL_TEMPORARY.search(local) is not None
         if statement.verdict not in (Verdict.WRITE, Verdict.PIN):
             return False
         if statement.multiple and statement.defines is not Defines.NOTHING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -173,6 +174,19 @@ def test_a_definition_of_two_phases_counts_with_the_second(
         conn.autocommit = True
 
     changes(lab, found, conn, run)
+
+
+def test_a_forked_child_knows_of_a_definition_that_its_parent_has_seen(
+    found: globaldb.Cluster, conn: Connection
+) -> None:
+    reads_locally(conn)
+    catalog = found.runtime.catalog
+    # As it is until the worker has come to it.
+    catalog._seen += 1
+    child = os.fork()
+    if not child:
+        os._exit(0 if found.runtime.catalog.outdated else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_reads_go_on_when_the_writer_takes_a_definition_with_it(

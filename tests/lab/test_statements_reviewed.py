@@ -125,6 +125,7 @@ def test_the_search_path_says_which_of_two_tables_is_dropped(conn: Connection) -
     "path",
     [
         "SET search_path = pg_temp, public",
+        "SET LOCAL search_path = pg_temp, public",
         "SET SCHEMA 'pg_temp'",
         "SELECT set_config('search_path', 'pg_temp,public', false)",
     ],
@@ -132,12 +133,14 @@ def test_the_search_path_says_which_of_two_tables_is_dropped(conn: Connection) -
 def test_a_search_path_may_make_every_table_temporary(
     found: globaldb.Cluster, conn: Connection, path: str
 ) -> None:
+    conn.execute("BEGIN")
     conn.execute(path)
     conn.execute("CREATE TABLE hidden AS SELECT 1 AS n")
+    conn.commit()
     with found.connect() as other, other.using(route="writer"):
         with pytest.raises(psycopg.errors.UndefinedTable):
             other.execute("SELECT n FROM hidden")
-    assert one(conn.execute("SELECT n FROM hidden")) == (1,)
+    assert one(conn.execute("SELECT n FROM pg_temp.hidden")) == (1,)
 
 
 @pytest.mark.parametrize(
@@ -281,6 +284,16 @@ def test_a_refused_prepared_statement_is_learnt_too(conn: Connection) -> None:
     conn.execute("EXECUTE q")
     assert conn.last_route.tried == ()
     assert conn.last_route.statement == "learned"
+
+
+def test_a_refused_stream_is_learnt_although_it_is_not_repeated(
+    found: globaldb.Cluster, conn: Connection
+) -> None:
+    found.runtime.knowledge.update(type(found.runtime.knowledge.catalog)())
+    reads_locally(conn)
+    with pytest.raises(psycopg.errors.FeatureNotSupported):
+        list(conn.cursor().stream("SELECT n FROM stored"))
+    assert list(conn.cursor().stream("SELECT n FROM stored")) == [(3,)]
 
 
 def test_values_stand_nowhere_in_what_is_learnt(conn: Connection) -> None:

@@ -17,7 +17,7 @@ from globaldb.core.routing import needs_writer
 from globaldb.core.statement import Copy as CopyAction, Verdict
 from globaldb.dbapi.postgresql import local
 from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
-from globaldb.dbapi.postgresql.work import CursorWork
+from globaldb.dbapi.postgresql.work import CursorWork, source_of
 from globaldb.drivers.psycopg import translate as errors, wire
 from globaldb.runtime import flow
 from globaldb.runtime.shell import drive
@@ -233,8 +233,22 @@ class RoutedCursor(psycopg.Cursor[Any]):
                 face.session.pinned_whole = True
             return
         with face.holding(statement, along=along) as link, self.bound(face):
-            yield link
+            try:
+                yield link
+            except psycopg.Error as error:
+                self._learn(face, query, error)
+                raise
         self.route = face.session.route
+
+    def _learn(self, face: Connection, query: Query, error: psycopg.Error) -> None:
+        """Learn of a reader's refusal; here rows may have been seen: no repeating."""
+        session = face.session
+        node, mode = session.node, "default_transaction_read_only"
+        if node is None or session.on_writer or session.transaction.active:
+            return
+        refused = errors.fault(error, broken=False) is Fault.READ_ONLY
+        if refused and session.settings.value_of(mode) is None:
+            flow.remember(session, source_of(query, face), node, error)
 
     def fetchone(self) -> Any:
         """Return the next row, or None."""

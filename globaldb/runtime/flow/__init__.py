@@ -9,6 +9,7 @@ from globaldb.runtime.flow.capture import current_position
 from globaldb.runtime.flow.execute import execute, explain
 from globaldb.runtime.flow.hold import hold, settle_hold
 from globaldb.runtime.flow.leave import refuse
+from globaldb.runtime.flow.read import remember
 from globaldb.runtime.flow.transaction import (
     begin,
     commit,
@@ -27,6 +28,7 @@ __all__ = [
     "hold",
     "refuse",
     "release",
+    "remember",
     "rollback",
     "rollback_to",
     "savepoint",

@@ -228,7 +228,7 @@ async def _judge(
         if fault is Fault.READ_ONLY:
             tried = (*attempts.tried, node.name)
             await attempts.otherwise(session, work, "refused_by_reader", tried=tried)
-            _remember(session, work, node, reply.error)
+            remember(session, work.source, node, reply.error)
             return True
         if fault in _ELSEWHERE and wanted(reply):
             _give_up(session, node, attempts)
@@ -243,7 +243,9 @@ async def _judge(
     return True
 
 
-def _remember(session: Session, work: Work, node: Node, error: BaseException) -> None:
+def remember(
+    session: Session, source: str | bytes, node: Node, error: BaseException
+) -> None:
     """Learn that statements like this one need the writer.
 
     Not from a refusal that the session has asked for: the writer, where the statement
@@ -252,7 +254,6 @@ def _remember(session: Session, work: Work, node: Node, error: BaseException) ->
     cluster = session.cluster
     # What comes behind the first line shows statements, with their values.
     problem = str(error).partition("\n")[0]
-    source = work.source
     action = cluster.lookup(source).action
     if isinstance(action, Execute):
         source = session.settings.prepared(action.name) or source

@@ -36,8 +36,7 @@ async def write(
     anything was sent, a standby refused it, or it only reads.
     """
     for attempt in range(_ATTEMPTS):
-        if reason == "unknown_function":
-            session.cluster.catalog.missed()
+        session.cluster.catalog.needed(reason)
         node, lease = await borrow_writer(session, work.deadline)
         last = attempt == _ATTEMPTS - 1
         session.route = _route(work.statement, node, reason, tried)
