@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from globaldb.core.routing import Route
-    from globaldb.core.statement import Statement
     from globaldb.runtime.session import Session
 
 _OPTIONS = ("consistency", "route", "region", "max_staleness", "timeout")
@@ -27,8 +26,8 @@ class Routed:
 
     session: Session
 
-    def lookup(self, query: Any) -> Statement:
-        """Classify *query*."""
+    def source(self, query: Any) -> str | bytes:
+        """Return the text of *query* that is classified."""
         raise NotImplementedError
 
     def story(self) -> AbstractContextManager[None, None]:
@@ -72,7 +71,10 @@ class Routed:
     def explain_route(self, query: Any) -> Route:
         """Say where *query* would run now. Sends nothing."""
         with self.story():
-            return flow.explain(self.session, self.lookup(query))
+            source = self.source(query)
+            return flow.explain(
+                self.session, self.session.cluster.lookup(source), source
+            )
 
     @property
     def token(self) -> str:

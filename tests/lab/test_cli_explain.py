@@ -10,11 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from promises import caught_up
 
 from globaldb.cli import main
 from globaldb.core.reasons import meaning
 from globaldb.lab import Lab
-from promises import caught_up
 
 HERE = "ap-south-1"
 OBJECTS = """

@@ -72,6 +72,8 @@ def test_other_reads_stay_local_meanwhile(conn: Connection) -> None:
     conn.execute("CREATE TEMP TABLE mine (n int)")
     until(lambda: reads_locally(conn))
     assert one(conn.execute("SELECT n FROM t")) == (1,)
+    assert conn.explain_route("SELECT n FROM t").role.value == "reader"
+    assert conn.explain_route("SELECT n FROM mine").role.value == "writer"
     conn.execute("INSERT INTO mine SELECT n FROM t")
     assert one(conn.execute("SELECT n FROM mine")) == (1,)
 

@@ -291,6 +291,7 @@ def test_a_command_that_is_not_understood_is_a_write_of_its_own(sql):
         ("CREATE VIEW v AS SELECT 1", Defines.CODE),
         ("CREATE POLICY p ON t USING (f(n))", Defines.CODE),
         ("ALTER FUNCTION f() STABLE", Defines.CODE),
+        ("ALTER TABLE v RENAME TO w", Defines.CODE),
         ("CREATE EXTENSION hstore", Defines.CODE),
         ("DO $$BEGIN CREATE TABLE t (n int); END$$", Defines.CODE),
         ("DO $$BEGIN PERFORM 1; END$$", Defines.NOTHING),

@@ -161,6 +161,8 @@ TABLE = [
     ("EXPLAIN CREATE TABLE b AS SELECT 1", R, "explain"),
     ("EXPLAIN ANALYZE CREATE TABLE b AS SELECT 1", W, "definition"),
     ("EXPLAIN EXECUTE p", W, "execute"),
+    ("EXPLAIN ANALYZE CREATE TEMP TABLE t AS SELECT 1", P, "temporary_object"),
+    ("EXPLAIN ANALYZE CREATE TABLE pg_temp.t AS SELECT 1", P, "temporary_object"),
     ("EXPLAIN EXPLAIN SELECT 1", W, "unknown_statement"),
     ("EXECUTE p(1, 'x')", W, "execute"),
     ("EXECUTE p(nextval('s'))", W, "sequence"),

@@ -39,6 +39,7 @@ _HARMLESS: Final = frozenset(
 )
 # EXPLAIN takes these too; without ANALYZE it only plans them.
 _EXPLAINED: Final = frozenset(("create", "declare", "refresh"))
+_TEMPORARY: Final = frozenset(("temp", "temporary", "pg_temp"))
 _FALSE: Final = frozenset(("false", "off", "0"))
 
 
@@ -199,7 +200,10 @@ def explain(reader: TokenReader, body: Body) -> Statement | None:
     if reader.word() not in _EXPLAINED:
         found = body(reader.rest())
     elif analyze:
+        temporary = not _TEMPORARY.isdisjoint(t.text for t in reader.rest()[:4])
         found = Finding(Verdict.WRITE, "definition")
+        if temporary:
+            found = Finding(Verdict.PIN, "temporary_object")
     if found.reason == "unknown_statement":
         return None
     # Planning is enough for a standby to refuse an unlogged table.

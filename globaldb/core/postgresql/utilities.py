@@ -75,6 +75,7 @@ _CODE: Final = frozenset(
         "operator",
         "policy",
         "procedure",
+        "rename",
         "routine",
         "rule",
         "schema",

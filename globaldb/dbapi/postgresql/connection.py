@@ -113,6 +113,10 @@ class Connection(Routed, psycopg.Connection[Any]):
         """Take turns with other threads, and raise errors that both trees catch."""
         return Story(self)
 
+    def source(self, query: Query) -> str | bytes:
+        """Return the text of *query* that is classified."""
+        return source_of(query, self)
+
     def lookup(self, query: Query) -> Statement:
         """Classify *query*; repeated texts are looked up."""
         if isinstance(query, str):

@@ -127,17 +127,10 @@ async def _beside_lease(session: Session, work: Work) -> bool:
     Only where nothing but temporary tables lives there, and *work* names none. Answers
     False where no reader is known to be fresh enough.
     """
-    if session.transaction.active or session.pinned_whole or not session.on_writer:
+    if not _free_of_lease(session, work.statement, work.source):
         return False
-    cluster = session.cluster
-    if (
-        not work.statement.plain
-        or work.statement.command == "EXECUTE"
-        or session.temporary.named_in(work.source)
-        or cluster.knowledge.runs_functions(work.source)
-    ):
-        return False
-    decision = decide(work.statement, session.intent, session.books, cluster.topology)
+    topology = session.cluster.topology
+    decision = decide(work.statement, session.intent, session.books, topology)
     if decision.target is not Target.READER:
         return False
     place = await find_reader(session, decision, [])
@@ -145,6 +138,18 @@ async def _beside_lease(session: Session, work: Work) -> bool:
         return False
     await read(session, work, decision, otherwise=_where_it_lives)
     return True
+
+
+def _free_of_lease(session: Session, statement: Statement, sql: str | bytes) -> bool:
+    """Whether nothing that lives on the lease has a part in a read."""
+    if session.transaction.active or session.pinned_whole or not session.on_writer:
+        return False
+    return not (
+        not statement.plain
+        or statement.command == "EXECUTE"
+        or session.temporary.named_in(sql)
+        or session.cluster.knowledge.runs_functions(sql)
+    )
 
 
 async def _where_it_lives(
@@ -218,10 +223,10 @@ def _succeeded(session: Session, work: Work) -> None:
     session.defined(session.ran(work))
 
 
-def explain(session: Session, statement: Statement) -> Route:
-    """Say where *statement* would go now, without sending anything."""
-    if session.lease is not None and session.node is not None:
-        node = session.node
+def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
+    """Say where *statement*, whose text is *sql*, would go now; send nothing."""
+    node = session.node
+    if node is not None and not _free_of_lease(session, statement, sql):
         why = "transaction" if session.transaction.active else "pinned"
         return _explained(session, node.name, node.state.role, why, statement)
     if session.transaction.active or not session.autocommit:
