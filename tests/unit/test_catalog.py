@@ -325,13 +325,13 @@ def test_functions_of_extensions_are_known_by_name():
 
 def test_hostile_texts_take_linear_time():
     texts = [
-        "SELECT 1 FROM " + "a," * 300_000 + "b",
-        "SELECT " + "special," * 100_000 + "1",
-        "SELECT " + "(" * 400_000 + "1" + ")" * 400_000,
-        "SELECT 1 " + "#" * 900_000 + " 2",
-        "SELECT 1 FROM " + "special." * 100_000 + "a",
+        "SELECT 1 FROM " + "a," * 100_000 + "b",
+        "SELECT " + "special," * 30_000 + "1",
+        "SELECT " + "(" * 100_000 + "1" + ")" * 100_000,
+        "SELECT 1 " + "#" * 300_000 + " 2",
+        "SELECT 1 FROM " + "special." * 30_000 + "a",
     ]
     started = perf_counter()
     for text in texts:
         classify(text, CATALOG)
-    assert perf_counter() - started < 20
+    assert perf_counter() - started < 8

@@ -1,0 +1,44 @@
+"""Whether work grows in step with the text, measured so that little else counts."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable
+
+#: Four times the text: linear work takes four times as long, quadratic sixteen times.
+_TIMES = 4
+_BOUND = 7.0
+#: Near nothing, the clock's own steps count (seconds).
+_SLACK = 0.003
+_TRIES = 6
+
+
+def grows_linearly(work: Callable[[str], object], piece: str, size: int) -> bool:
+    """Compare *work* on *piece*, repeated to *size* characters, and on more of it.
+
+    Others may use the machine meanwhile, so once is enough. The garbage collector
+    stays out of it: what it looks through is what the whole run has left behind.
+    """
+    # An even number of pieces closes whatever each of them opens or closes.
+    once = piece * 2 * max(1, size // len(piece) // 2)
+    more = once * _TIMES
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return any(
+            _fastest(work, more) < _BOUND * _fastest(work, once) + _SLACK
+            for _ in range(_TRIES)
+        )
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _fastest(work: Callable[[str], object], text: str) -> float:
+    times = []
+    for _ in range(2):
+        started = time.thread_time()
+        work(text)
+        times.append(time.thread_time() - started)
+    return min(times)
