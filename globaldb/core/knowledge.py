@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from globaldb.core.catalog import EMPTY, Catalog, Kind
 from globaldb.core.hints import hints
 from globaldb.core.learned import Learned
+from globaldb.core.lexer import decoded
 from globaldb.core.query_cache import QueryCache
 from globaldb.core.statement import Statement, Verdict
 
@@ -76,7 +77,7 @@ class Knowledge:
 
     def tokens(self, sql: str | bytes) -> Sequence[Token]:
         """Take *sql* apart by the rules of the engine."""
-        return self._language.tokenize(_text(sql))
+        return self._language.tokenize(decoded(sql))
 
     def update(self, catalog: Catalog) -> None:
         """Go by *catalog* from now on; what was classified by another is forgotten.
@@ -105,12 +106,12 @@ class Knowledge:
 
     def learn(self, sql: str | bytes, problem: str, node: str, now: float) -> None:
         """Remember that *node*, a reader, refused *sql* because it only reads."""
-        if self._learned.remember(_text(sql), problem, node, now):
+        if self._learned.remember(decoded(sql), problem, node, now):
             self.cache.clear()
 
     def refused(self, sql: str | bytes) -> bool:
         """Whether a reader is known to refuse statements like *sql*."""
-        return len(self._learned) > 0 and _text(sql) in self._learned
+        return len(self._learned) > 0 and decoded(sql) in self._learned
 
     def doubt(self) -> None:
         """Go by what can only err towards the writer: the catalog is out of date.
@@ -159,11 +160,7 @@ class Knowledge:
         if statement.verdict in _READS and self.refused(sql):
             changes.update(verdict=Verdict.WRITE, reason="learned")
         if self._obey:
-            asked = hints(_text(sql))
+            asked = hints(decoded(sql))
             if asked is not None:
                 changes["hints"] = tuple(asked.items())
         return replace(statement, **changes) if changes else statement
-
-
-def _text(sql: str | bytes) -> str:
-    return sql if isinstance(sql, str) else sql.decode("utf-8", "replace")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from globaldb.core.lexer import decoded
+
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
@@ -151,7 +153,7 @@ class TemporaryTables:
 
     def named_in(self, sql: str | bytes) -> bool:
         """Whether *sql* may mean one of them, by its name or in a roundabout way."""
-        text = sql if isinstance(sql, str) else sql.decode("utf-8", "replace")
+        text = decoded(sql)
         lowered = text.lower()
         if _ANYTHING.search(lowered):
             return True

@@ -16,3 +16,16 @@ class Token(NamedTuple):
     text: str
     start: int
     end: int
+
+
+def decoded(sql: str | bytes) -> str:
+    """Return the text of a statement, whatever encoding its bytes are in.
+
+    What is not UTF-8 is read byte by byte: everything that decides is ASCII.
+    """
+    if isinstance(sql, str):
+        return sql
+    try:
+        return sql.decode()
+    except UnicodeDecodeError:
+        return sql.decode("latin-1")

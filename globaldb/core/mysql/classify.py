@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
 from globaldb.core.findings import SEVERITY
+from globaldb.core.lexer import decoded
 from globaldb.core.lexer.mysql import (
     as_name,
     gates,
@@ -96,7 +97,7 @@ def classify(
     sql: str | bytes, catalog: Catalog = EMPTY, dialect: Dialect = MYSQL
 ) -> Statement:
     """Return what *sql* means; whatever is not understood is a write."""
-    text = sql if isinstance(sql, str) else _decode(sql)
+    text = decoded(sql)
     if text[:1] in _COMMENTS:
         text = text[leading(text) :]
     head = _HEAD.match(text)
@@ -108,13 +109,6 @@ def classify(
     if len(text) > LONGEST:
         return _too_long(text, word.upper(), catalog)
     return _exact(text, word.upper(), catalog, dialect)
-
-
-def _decode(sql: bytes) -> str:
-    try:
-        return sql.decode()
-    except UnicodeDecodeError:
-        return sql.decode("latin-1")
 
 
 def _hinted(text: str, catalog: Catalog) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.core.catalog import EMPTY, Catalog
 from globaldb.core.findings import Finding
+from globaldb.core.lexer import decoded
 from globaldb.core.lexer.postgresql import FLAT_COMMENT, single, tokenize
 from globaldb.core.lexer.reader import TokenReader
 from globaldb.core.postgresql.commands import CARRIERS
@@ -94,7 +95,7 @@ def classify(sql: str | bytes, catalog: Catalog = EMPTY) -> Statement:
 
     What is not PostgreSQL's own means what *catalog* says of it.
     """
-    text = sql if isinstance(sql, str) else _decode(sql)
+    text = decoded(sql)
     head = _HEAD.match(text)
     word = "" if head is None else head[1].lower()
     if word in _QUERIES and plain_read(text, catalog):
@@ -104,13 +105,6 @@ def classify(sql: str | bytes, catalog: Catalog = EMPTY) -> Statement:
     if len(text) > LONGEST:
         return _too_long(text, word.upper(), catalog)
     return _exact(text, word.upper(), catalog)
-
-
-def _decode(sql: bytes) -> str:
-    try:
-        return sql.decode()
-    except UnicodeDecodeError:
-        return sql.decode("latin-1")
 
 
 def _hinted(text: str, catalog: Catalog) -> bool:
