@@ -63,6 +63,8 @@ def held(conn: Connection) -> bool:
 )
 def test_a_temporary_table_is_read_where_it_lives(conn: Connection, make: str) -> None:
     conn.execute(make)
+    # Only when the reader has caught up does the name decide.
+    until(lambda: reads_locally(conn))
     assert role_of(conn, "SELECT n FROM mine") == "writer"
     assert role_of(conn, "SELECT * FROM t JOIN MINE USING (n)") == "writer"
     assert role_of(conn, 'SELECT n FROM pg_temp."mine"') == "writer"
