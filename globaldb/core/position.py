@@ -52,6 +52,42 @@ class Lsn:
         return f"{self.value >> 32:X}/{self.value & 0xFFFFFFFF:X}@{self.timeline}"
 
 
+#: Transactions a position may name; one that needs more names none.
+_MOST_XIDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the history, in each form in which the writer could tell it.
+
+    A form that is None is not known, and cannot be fenced by; when two positions are
+    merged, a form survives only where both have it.
+    """
+
+    lsn: Lsn | None = None
+    #: Transactions that must be visible, as 64-bit ids. None where what was seen is
+    #: more than the session's own writes.
+    xids: frozenset[int] | None = None
+    #: Seconds since 1970 on the writer's clock, taken after the commit.
+    moment: float | None = None
+
+    def merge(self, other: Position) -> Position:
+        """Return what is at or behind both."""
+        xids = None
+        if self.xids is not None and other.xids is not None:
+            both = self.xids | other.xids
+            xids = both if len(both) <= _MOST_XIDS else None
+        return Position(
+            None
+            if self.lsn is None or other.lsn is None
+            else self.lsn.merge(other.lsn),
+            xids,
+            None
+            if self.moment is None or other.moment is None
+            else max(self.moment, other.moment),
+        )
+
+
 #: Bytes of the header at the start of a WAL page, and of the longer one at the start
 #: of a segment. PostgreSQL: XLogPageHeaderData, XLogLongPageHeaderData (64-bit).
 _PAGE_HEADER = 24
