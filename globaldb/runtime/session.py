@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -11,17 +10,12 @@ from globaldb.core.hints import ROUTES
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers
 from globaldb.core.session import SessionState
-from globaldb.core.settings import PREPARED, SettingsBook
+from globaldb.core.settings import SettingsBook
 from globaldb.core.statement import (
-    CommitPrepared,
     Defines,
-    Discard,
-    RollbackPrepared,
-    SetConfig,
-    SetSetting,
     Verdict,
 )
-from globaldb.core.temporary import TemporaryTables, created, dropped
+from globaldb.core.temporary import TemporaryTables
 from globaldb.core.topology import Role
 from globaldb.core.transaction import Transaction, TransactionMode
 from globaldb.core.trip import LinkStatus
@@ -37,11 +31,8 @@ if TYPE_CHECKING:
     from globaldb.core.trip import Reply
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.node import Node
-    from globaldb.runtime.port import Work
     from globaldb.runtime.shell import Shell
 
-#: Commands that make, change or remove objects.
-_OF_OBJECTS = frozenset(("CREATE", "ALTER", "DROP", "DO", "CALL", "PREPARE"))
 #: Scripts that are pinned only for the transaction that they may leave open.
 _OF_TRANSACTIONS = frozenset(
     f"script_{what}"
@@ -58,8 +49,6 @@ _OF_TRANSACTIONS = frozenset(
         "rollback_prepared",
     )
 )
-#: Everything that is made without a schema is then temporary.
-_ALL_TEMPORARY = re.compile(r"(?:=|\bto|\bschema|',)[\s'\"]*pg_temp\b", re.IGNORECASE)
 
 
 class Session:
@@ -287,69 +276,6 @@ class Session:
         """Take note that nothing lives on the lease any more."""
         self.pinned_whole = False
         self.temporary.clear()
-
-    def ran(self, work: Work) -> Defines:
-        """Take note of what a statement that succeeded has left on the lease.
-
-        Returns what it has changed of the objects that others see too.
-        """
-        statement = work.statement
-        if isinstance(statement.action, CommitPrepared | RollbackPrepared):
-            return self.cluster.catalog.finished(statement.action.gid)
-        temporary = statement.reason == "temporary_object" and not statement.multiple
-        if isinstance(statement.action, Discard) and statement.action.what == "TEMP":
-            self.temporary.discard(inside=self.transaction.active)
-        elif (statement.verdict is Verdict.PIN and not temporary) or self._may_hide(
-            statement
-        ):
-            self.pinned_whole = True
-        elif temporary or (self.temporary and statement.command in _OF_OBJECTS):
-            return self._count_temporary(work)
-        return statement.defines
-
-    def _may_hide(self, statement: Statement) -> bool:
-        """Whether it may leave a temporary object whose name is not to be seen."""
-        action = statement.action
-        if isinstance(action, SetSetting | SetConfig) and action.local:
-            # Nobody records it: what follows is not told apart.
-            local = action.sql if action.name == "search_path" else ""
-            return self.on_writer and _ALL_TEMPORARY.search(local) is not None
-        if statement.verdict not in (Verdict.WRITE, Verdict.PIN):
-            return False
-        if statement.multiple and statement.defines is not Defines.NOTHING:
-            return bool(self.temporary)
-        path = self.settings.value_of("search_path")
-        return path is not None and _ALL_TEMPORARY.search(path) is not None
-
-    def _count_temporary(self, work: Work) -> Defines:
-        command, inside = work.statement.command, self.transaction.active
-        tokens = self.cluster.knowledge.tokens(work.source)
-        made = created(tokens)
-        if command == "DROP":
-            # A savepoint may bring it back; and it may be another of that name.
-            path = self.settings.value_of("search_path") or ""
-            if not (self.transaction.has_savepoints or "pg_temp" in path.lower()):
-                gone = dropped(tokens)
-                own = gone <= self.temporary.names and all(
-                    token.text != "." for token in tokens
-                )
-                self.temporary.remove(gone, inside=inside)
-                if own:
-                    return Defines.NOTHING
-        elif work.statement.verdict is not Verdict.PIN:
-            # A view over a temporary table, or a new name of one, is one as well;
-            # and a statement prepared over one is of no use anywhere else.
-            self.pinned_whole |= self.temporary.named_in(work.source)
-        elif made is None:
-            self.pinned_whole = True
-        else:
-            self.temporary.add(made, inside=inside)
-            self.pinned_whole |= any(
-                self.temporary.named_in(sql)
-                for name, sql in self.settings.current
-                if name.startswith(PREPARED)
-            )
-        return work.statement.defines
 
     def keep(self, lease: Lease[Any], node: Node) -> None:
         """Hold *lease* from now on, for a transaction or a pin."""

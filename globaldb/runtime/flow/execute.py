@@ -31,6 +31,7 @@ from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.read import find_reader, read
+from globaldb.runtime.flow.remains import left_behind
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.settings import is_setting, make_setting
 from globaldb.runtime.flow.write import write
@@ -220,7 +221,7 @@ def _succeeded(session: Session, work: Work) -> None:
     lease = session.lease
     if lease is not None and work.on_success is not None:
         work.on_success(lease.connection)
-    session.defined(session.ran(work))
+    session.defined(left_behind(session, work))
 
 
 def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:

@@ -13,6 +13,7 @@ from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import ProgrammingError
 from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unknown, wanted
+from globaldb.runtime.flow.remains import left_behind
 from globaldb.runtime.flow.send import company, send, settle
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def refuse_foreign(session: Session, statement: Statement, lease: Lease[Any]) ->
 def _keep_if_pinned(
     session: Session, work: Work, lease: Lease[Any], node: Node
 ) -> None:
-    session.defined(session.ran(work))
+    session.defined(left_behind(session, work))
     if session.pin_writes and work.statement.verdict is Verdict.WRITE:
         session.pinned_whole = True
     _keep_what_is_pinned(session, lease, node)
