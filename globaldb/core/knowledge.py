@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from globaldb.core.catalog import EMPTY, Catalog, Kind
 from globaldb.core.hints import hints
-from globaldb.core.learned import Learned
+from globaldb.core.learned import Learned, fingerprint
 from globaldb.core.lexer import decoded
 from globaldb.core.query_cache import QueryCache
+from globaldb.core.repeatable import Repeatable, repeatable
 from globaldb.core.statement import Statement, Verdict
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ class Language(NamedTuple):
     tokenize: Callable[[str], Sequence[Token]]
 
 
+class Look(NamedTuple):
+    """What a transaction asks of a read besides its verdict."""
+
+    fingerprint: str
+    repeatable: Repeatable
+
+
 class Knowledge:
     """What is known of the statements of one cluster. Safe for threads.
 
@@ -50,6 +58,7 @@ class Knowledge:
         "_obey",
         "_said",
         "cache",
+        "looks",
     )
 
     def __init__(
@@ -69,6 +78,8 @@ class Knowledge:
         #: The views and types that run functions of the database.
         self._calling: frozenset[str] = frozenset()
         self.cache = QueryCache(self._classify, entries=entries)
+        #: What each read of a transaction looks like.
+        self.looks = QueryCache(self._look, entries=entries)
 
     @property
     def catalog(self) -> Catalog:
@@ -164,3 +175,7 @@ class Knowledge:
             if asked is not None:
                 changes["hints"] = tuple(asked.items())
         return replace(statement, **changes) if changes else statement
+
+    def _look(self, sql: str | bytes) -> Look:
+        tokens = self.tokens(sql)
+        return Look(fingerprint(tokens), repeatable(tokens))

@@ -11,25 +11,25 @@ classify the same text twice or lose an entry; both get a right answer.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from globaldb.core.statement import Statement
+T = TypeVar("T")
 
 #: Longer texts are classified each time: most are scripts or loads that run once.
 LONGEST: Final = 64 * 1024
 
 
-class QueryCache:
-    """Statements by their text; *entries* and *size* (characters) bound the whole."""
+class QueryCache(Generic[T]):
+    """What *classify* says of texts; *entries* and *size* (characters) bound it."""
 
     __slots__ = ("_classify", "_entries", "_shelf", "_size")
 
     def __init__(
         self,
-        classify: Callable[[str | bytes], Statement],
+        classify: Callable[[str | bytes], T],
         *,
         entries: int = 4096,
         size: int = 8 * 1024 * 1024,
@@ -37,16 +37,16 @@ class QueryCache:
         self._classify = classify
         self._entries = max(1, entries // 2)
         self._size = size // 2
-        self._shelf = _Shelf(self._size)
+        self._shelf: _Shelf[T] = _Shelf(self._size)
 
     def __len__(self) -> int:
         return len(self._shelf.young) + len(self._shelf.old)
 
-    def get(self, sql: str | bytes) -> Statement | None:
+    def get(self, sql: str | bytes) -> T | None:
         """Return the statement of a text met before, if it is still kept."""
         return self._shelf.young.get(sql) or self._shelf.old.get(sql)
 
-    def lookup(self, sql: str | bytes) -> Statement:
+    def lookup(self, sql: str | bytes) -> T:
         """Return the statement of *sql*, classified now or before."""
         return self._shelf.young.get(sql) or self._miss(sql)
 
@@ -57,7 +57,7 @@ class QueryCache:
         """
         self._shelf = _Shelf(self._size)
 
-    def _miss(self, sql: str | bytes) -> Statement:
+    def _miss(self, sql: str | bytes) -> T:
         # Taken before anything is looked up: a newer one must not get what is older.
         shelf = self._shelf
         statement = shelf.old.pop(sql, None)
@@ -72,12 +72,12 @@ class QueryCache:
         return statement
 
 
-class _Shelf:
+class _Shelf(Generic[T]):
     """Both generations, and the room left in the young one."""
 
     __slots__ = ("old", "room", "young")
 
     def __init__(self, room: int) -> None:
         self.room = room
-        self.young: dict[str | bytes, Statement] = {}
-        self.old: dict[str | bytes, Statement] = {}
+        self.young: dict[str | bytes, T] = {}
+        self.old: dict[str | bytes, T] = {}
