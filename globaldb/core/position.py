@@ -87,6 +87,28 @@ class Position:
             else max(self.moment, other.moment),
         )
 
+    def after(self, earlier: Position | None) -> Position:
+        """Return this position, sampled on the writer when *earlier* was known.
+
+        What is sampled there is behind everything known before, so a form of it that
+        *earlier* lacks is good all the same, and a commit is behind those before it.
+        """
+        if earlier is None:
+            return self
+        lsn, moment = self.lsn, self.moment
+        if lsn is not None and earlier.lsn is not None:
+            lsn = lsn.merge(earlier.lsn)
+        if moment is not None and earlier.moment is not None:
+            moment = max(moment, earlier.moment)
+        return Position(lsn, self.xids, moment)
+
+    def __str__(self) -> str:
+        if self.lsn is not None:
+            return str(self.lsn)
+        if self.xids:
+            return "transaction " + ", ".join(str(xid) for xid in sorted(self.xids))
+        return "not known" if self.moment is None else f"moment {self.moment:.3f}"
+
 
 #: Bytes of the header at the start of a WAL page, and of the longer one at the start
 #: of a segment. PostgreSQL: XLogPageHeaderData, XLogLongPageHeaderData (64-bit).

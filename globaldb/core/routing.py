@@ -12,7 +12,7 @@ from globaldb.core.topology import Role  # noqa: TC001 - a field of a dataclass
 from globaldb.errors import ReadOnlyError
 
 if TYPE_CHECKING:
-    from globaldb.core.position import Lsn
+    from globaldb.core.position import Position
     from globaldb.core.session import SessionState
     from globaldb.core.topology import Topology
 
@@ -70,7 +70,7 @@ class Decision:
     target: Target
     reason: str
     #: A reader must have replayed this.
-    required: Lsn | None = None
+    required: Position | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Intent:
     #: Seconds a read may be behind, when it may be behind at all.
     max_staleness: float | None = None
     #: A position of the writer no older than that; None when none is known.
-    staleness_bound: Lsn | None = None
+    staleness_bound: Position | None = None
     #: Each statement is a serializable transaction, which a hot standby refuses.
     serializable: bool = False
     #: A definition has passed by that may have changed what statements do.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from globaldb.core.position import Lsn
+    from globaldb.core.position import Position
 
 
 @dataclass(slots=True)
@@ -14,7 +14,7 @@ class SessionState:
     """The consistency books of one session: its writes, and its reads so far."""
 
     #: Everything the session wrote or saw is at or before this position.
-    floor: Lsn | None = None
+    floor: Position | None = None
     #: Monotonic seconds when the floor was last raised by a capture.
     floor_at: float = 0.0
     #: A write succeeded but its position is not known: only the writer will do.
@@ -24,14 +24,14 @@ class SessionState:
     #: Monotonic seconds when that read ended.
     read_ended_at: float = 0.0
 
-    def captured(self, position: Lsn, now: float) -> None:
+    def captured(self, position: Position, now: float) -> None:
         """Take note of a position sampled on the writer after everything so far."""
         self.floor_at = now
-        self.floor = position if self.floor is None else self.floor.merge(position)
+        self.floor = position.after(self.floor)
         self.position_unknown = False
         self.read_node = None
 
-    def require(self, position: Lsn) -> None:
+    def require(self, position: Position) -> None:
         """From now on read nothing older than *position*."""
         self.floor = position if self.floor is None else self.floor.merge(position)
 
@@ -49,7 +49,7 @@ class SessionState:
             self.read_node = node
             self.read_ended_at = ended_at
 
-    def left(self, position: Lsn, asked_at: float) -> bool:
+    def left(self, position: Position, asked_at: float) -> bool:
         """Try to leave the node of the last read, given a later sample of it.
 
         Returns whether the sample was asked for after that read ended, so that it
@@ -70,4 +70,5 @@ class SessionState:
         """
         if self.position_unknown:
             return True
-        return self.floor is not None and self.floor.timeline < epoch
+        lsn = None if self.floor is None else self.floor.lsn
+        return lsn is not None and lsn.timeline < epoch

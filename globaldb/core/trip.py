@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from globaldb.core.position import Lsn
+    from globaldb.core.position import Position
 
 
 class LinkStatus(Enum):
@@ -66,6 +66,6 @@ class Reply:
     done: bool = False
     #: Why the statement, or what stood before it, failed.
     error: Exception | None = None
-    position: Lsn | None = None
+    position: Position | None = None
     #: Why there is no position although the statement succeeded.
     position_problem: Exception | None = None

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from globaldb.core.consistency import Consistency, parse_consistency
+from globaldb.core.position import Position
 from globaldb.core.token import Token
 from globaldb.errors import ProgrammingError
 from globaldb.runtime import flow
@@ -85,7 +86,8 @@ class Routed:
         with self.story():
             cluster = self.session.cluster
             position = drive(flow.current_position(self.session))
-            return Token(cluster.system, position).encode(_secret(cluster.config))
+            lsn = None if position is None else position.lsn
+            return Token(cluster.system, lsn).encode(_secret(cluster.config))
 
     def observe(self, token: str) -> None:
         """From now on read nothing older than *token*, from this cluster."""
@@ -96,7 +98,7 @@ class Routed:
                 if cluster.config.token_secret is not None:
                     # Only a signed token may depose the writer that is believed in.
                     cluster.learn(found.position.timeline)
-                self.session.books.require(found.position)
+                self.session.books.require(Position(found.position))
                 self.session.hot = None
 
 

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.lending import PoolLimits
+from globaldb.core.position import Position
 from globaldb.core.selection import less_loaded, nearest
 from globaldb.core.topology import Role, Topology
 from globaldb.errors import InterfaceError, NoNodeAvailableError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from globaldb.config import Config
     from globaldb.core.knowledge import Knowledge
-    from globaldb.core.position import Lsn
     from globaldb.core.topology import NodeState, Sample
     from globaldb.runtime.port import Driver
 
@@ -63,7 +63,7 @@ class ClusterRuntime:
         self._near: tuple[Topology | None, tuple[NodeState, ...]] = (None, ())
         self._failed_once: set[str] = set()
         #: When the writer was asked where it is, and what it said, newest last.
-        self._writer_history: deque[tuple[float, Lsn]] = deque(maxlen=_HISTORY)
+        self._writer_history: deque[tuple[float, Position]] = deque(maxlen=_HISTORY)
         self.system = ""
         self.monitor = Monitor(self)
         self.catalog = CatalogKeeper(self)
@@ -150,7 +150,7 @@ class ClusterRuntime:
         )
         return self.nodes[chosen.name]
 
-    def writer_position_since(self, moment: float) -> Lsn | None:
+    def writer_position_since(self, moment: float) -> Position | None:
         """Return a position that covers everything committed before *moment*.
 
         The oldest one the writer gave when asked after *moment* (monotonic seconds);
@@ -179,7 +179,8 @@ class ClusterRuntime:
                 before = self.topology
                 self.topology = before.observe(name, sample)
                 if sample.role is Role.WRITER:
-                    self._writer_history.append((sample.asked_at, sample.position))
+                    position = Position(sample.position)
+                    self._writer_history.append((sample.asked_at, position))
                 self._report(name, before)
             self._changed.notify_all()
 

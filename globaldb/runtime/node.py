@@ -11,7 +11,7 @@ from globaldb.runtime.pool import Pool
 if TYPE_CHECKING:
     from globaldb.config import NodeAddress
     from globaldb.core.lending import PoolLimits
-    from globaldb.core.position import Lsn
+    from globaldb.core.position import Lsn, Position
     from globaldb.core.topology import NodeState
     from globaldb.runtime.cluster import ClusterRuntime
 
@@ -68,6 +68,11 @@ class Node:
             or position.covers(known)
         ):
             self.replayed = position
+
+    def wrote(self, position: Position) -> None:
+        """Take note that this node, the writer, has committed up to *position*."""
+        if position.lsn is not None:
+            self.saw(position.lsn)
 
     def doubt(self) -> None:
         """Take back what is known of its position: it may have restarted.

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from globaldb.core.consistency import Consistency
-from globaldb.core.position import Lsn
+from globaldb.core.position import Lsn, Position
 from globaldb.core.postgresql.classify import classify
 from globaldb.core.routing import (
     Decision,
@@ -28,7 +28,7 @@ SESSION, GLOBAL, EVENTUAL = (
     Consistency.GLOBAL,
     Consistency.EVENTUAL,
 )
-FLOOR = Lsn(100, 1)
+FLOOR = Position(Lsn(100, 1))
 
 
 def topology(*, epoch: int = 1, writer: bool = True) -> Topology:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from globaldb.core.position import Lsn
+from globaldb.core.position import Lsn, Position
 from globaldb.core.session import SessionState
 
-positions = st.integers(0, 50).map(lambda value: Lsn(value, 1))
+positions = st.integers(0, 50).map(lambda value: Position(Lsn(value, 1)))
+
+
+def at(value: int, timeline: int = 1) -> Position:
+    return Position(Lsn(value, timeline))
+
+
+def floor(books: SessionState) -> Lsn:
+    assert books.floor is not None
+    assert books.floor.lsn is not None
+    return books.floor.lsn
 
 
 def test_a_new_session_requires_nothing() -> None:
@@ -18,7 +28,7 @@ def test_a_new_session_requires_nothing() -> None:
 
 @given(st.lists(positions, min_size=1))
 def test_the_floor_covers_every_position_ever_captured_or_observed(
-    seen: list[Lsn],
+    seen: list[Position],
 ) -> None:
     books = SessionState()
     for number, position in enumerate(seen):
@@ -26,8 +36,9 @@ def test_the_floor_covers_every_position_ever_captured_or_observed(
             books.require(position)
         else:
             books.captured(position, 0.0)
-        assert books.floor is not None
-        assert all(books.floor.covers(each) for each in seen[: number + 1])
+        for each in seen[: number + 1]:
+            assert each.lsn is not None
+            assert floor(books).covers(each.lsn)
 
 
 def test_a_capture_knows_the_position_again_and_covers_the_reads_before_it() -> None:
@@ -35,23 +46,23 @@ def test_a_capture_knows_the_position_again_and_covers_the_reads_before_it() -> 
     books.read("ap-1", 1.0)
     books.lost_position()
     assert books.needs_writer(1)
-    books.captured(Lsn(5, 1), 2.5)
+    books.captured(at(5), 2.5)
     assert not books.needs_writer(1)
     assert books.read_node is None
-    assert (books.floor, books.floor_at) == (Lsn(5, 1), 2.5)
+    assert (books.floor, books.floor_at) == (at(5), 2.5)
 
 
 def test_a_token_does_not_make_an_unknown_position_known() -> None:
     books = SessionState()
     books.lost_position()
-    books.require(Lsn(5, 1))
+    books.require(at(5))
     assert books.needs_writer(1)
 
 
 def test_a_sample_older_than_the_last_read_does_not_let_the_session_leave() -> None:
     books = SessionState()
     books.read("ap-1", 2.0)
-    assert not books.left(Lsn(9, 1), asked_at=1.9)
+    assert not books.left(at(9), asked_at=1.9)
     assert (books.read_node, books.floor) == ("ap-1", None)
 
 
@@ -66,27 +77,27 @@ def test_a_read_elsewhere_does_not_forget_the_node_that_was_not_left() -> None:
 
 def test_leaving_a_node_requires_of_the_next_what_the_last_read_can_have_seen() -> None:
     books = SessionState()
-    books.captured(Lsn(3, 1), 1.0)
+    books.captured(at(3), 1.0)
     books.read("ap-1", 2.0)
-    assert books.left(Lsn(9, 1), asked_at=2.0)
-    assert (books.read_node, books.floor) == (None, Lsn(9, 1))
+    assert books.left(at(9), asked_at=2.0)
+    assert (books.read_node, books.floor) == (None, at(9))
 
 
 def test_leaving_never_lowers_the_floor() -> None:
     books = SessionState()
-    books.captured(Lsn(30, 1), 1.0)
+    books.captured(at(30), 1.0)
     books.read("ap-1", 2.0)
-    assert books.left(Lsn(9, 1), asked_at=3.0)
-    assert books.floor == Lsn(30, 1)
+    assert books.left(at(9), asked_at=3.0)
+    assert books.floor == at(30)
 
 
 def test_a_position_of_an_older_timeline_needs_the_writer() -> None:
     books = SessionState()
-    books.captured(Lsn(30, 1), 1.0)
+    books.captured(at(30), 1.0)
     assert not books.needs_writer(1)
     assert books.needs_writer(2)
-    books.captured(Lsn(20, 2), 2.0)
-    assert books.floor == Lsn(20, 2)
+    books.captured(at(20, 2), 2.0)
+    assert books.floor == at(20, 2)
     assert not books.needs_writer(2)
 
 
@@ -97,26 +108,27 @@ def test_a_position_of_an_older_timeline_needs_the_writer() -> None:
     )
 )
 def test_no_order_of_events_lets_a_session_go_to_a_node_behind_what_it_saw(
-    events: list[tuple[str, Lsn]],
+    events: list[tuple[str, Position]],
 ) -> None:
     """A reader at exactly the floor must have everything the session saw elsewhere."""
     books = SessionState()
     written = seen = head = 0
     for now, (kind, position) in enumerate(events, start=1):
-        head = max(head, position.value)
+        assert position.lsn is not None
+        value = position.lsn.value
+        head = max(head, value)
         if kind == "write":
-            books.captured(Lsn(head, 1), float(now))
+            books.captured(at(head), float(now))
             written = seen = head
         elif kind == "lost":
             books.lost_position()
             written = head
         elif kind == "read":
             # A reader that satisfies the fence; it may be ahead of it.
-            floor = books.floor.value if books.floor else 0
-            seen = max(seen, floor)
+            seen = max(seen, floor(books).value if books.floor else 0)
             books.read("ap-1", float(now))
         elif books.read_node is not None:
-            assert books.left(Lsn(max(seen, position.value), 1), float(now))
-        known = books.floor.value if books.floor else 0
+            assert books.left(at(max(seen, value)), float(now))
+        known = floor(books).value if books.floor else 0
         assert books.needs_writer(1) or known >= written
         assert books.position_unknown or books.read_node or known >= seen

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import errors as pgerrors, pq
 
-from globaldb.core.position import Lsn, before_page_header
+from globaldb.core.position import Lsn, Position, before_page_header
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGresult
@@ -34,7 +34,8 @@ WRITER = (
     b" pg_catalog.pg_current_wal_insert_lsn(),"
     b" pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_flush_lsn()),"
     b" pg_catalog.current_setting('wal_segment_size'),"
-    b" pg_catalog.current_setting('wal_block_size')"
+    b" pg_catalog.current_setting('wal_block_size'),"
+    b" extract(epoch from pg_catalog.clock_timestamp())"
 )
 
 _UNITS = {"kB": 1024, "MB": 1024**2, "GB": 1024**3}
@@ -46,19 +47,25 @@ def replayed(answers: list[list[PGresult]]) -> int | None:
     return None if text is None else Lsn.parse(text, 0).value
 
 
-def durable(results: list[PGresult]) -> bool:
-    """Read the answer to `DURABILITY`: whether the commit waits for its flush."""
-    wrote = _value(results[0], 1) is not None
-    return wrote and _value(results[0], 0) != "off"
-
-
-def written(answers: list[list[PGresult]], *, durable: bool | None) -> Lsn:
+def written(answers: list[list[PGresult]], commit: list[PGresult] | None) -> Position:
     """Read the answer to `WRITER`: a position that covers the commit before it.
 
-    *durable* None means not known, which is treated as a commit that may not have
-    been flushed. Raises the server's error when it gave one instead.
+    *commit* is the answer to `DURABILITY`; None means not known, which is treated as
+    a commit that may not have been flushed. Raises the server's error when it gave
+    one instead.
     """
     row = _row(answers)
+    clock = _value(row, 5)
+    xid = None if commit is None else _value(commit[0], 1)
+    flushes = commit is not None and _value(commit[0], 0) != "off"
+    return Position(
+        _lsn(row, durable=xid is not None and flushes),
+        None if xid is None else frozenset((int(xid),)),
+        None if clock is None else float(clock),
+    )
+
+
+def _lsn(row: PGresult, *, durable: bool) -> Lsn:
     flushed, inserted, walfile, segment, block = (_value(row, i) for i in range(5))
     if flushed is None or inserted is None or walfile is None:
         raise pgerrors.OperationalError("the server gave no position")

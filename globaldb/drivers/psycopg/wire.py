@@ -295,8 +295,7 @@ def _captured(
     """
     try:
         after = yield from _segment(pgconn)
-        durable = None if known is None else position.durable(known)
-        reply.position = position.written(after, durable=durable)
+        reply.position = position.written(after, known)
     except psycopg.Error as error:
         if reply.done:
             reply.position_problem = error

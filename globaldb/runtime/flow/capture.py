@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from globaldb.core.position import Lsn
+from globaldb.core.position import Lsn, Position
 from globaldb.core.trip import Trip
 from globaldb.runtime.flow.faults import fault_of, raise_fault
 
@@ -20,7 +20,7 @@ _FIRST_PAUSE = 0.001
 _LONGEST_PAUSE = 0.02
 
 
-async def current_position(session: Session) -> Lsn | None:
+async def current_position(session: Session) -> Position | None:
     """Return the position that covers everything the session wrote or read so far.
 
     Costs nothing when it is known; otherwise one look at the reader last read from,
@@ -69,7 +69,7 @@ async def leave_reader(session: Session) -> bool:
     position, sampled_at = state.position, state.sampled_at
     if position is None or sampled_at is None:
         return False
-    if books.left(position, sampled_at):
+    if books.left(Position(position), sampled_at):
         return True
     if not state.reachable:
         return False
@@ -79,7 +79,7 @@ async def leave_reader(session: Session) -> bool:
         answer = await replayed(session, node, lease)
     finally:
         session.hand_back(lease, node)
-    return answer is not None and books.left(answer, asked_at)
+    return answer is not None and books.left(Position(answer), asked_at)
 
 
 async def replayed(session: Session, node: Node, lease: Lease[Any]) -> Lsn | None:
@@ -108,15 +108,15 @@ def position_of(node: Node, value: int | None) -> Lsn | None:
 
 
 async def wait_for(
-    session: Session, node: Node, lease: Lease[Any], required: Lsn, until: float
+    session: Session, node: Node, lease: Lease[Any], required: Position, until: float
 ) -> bool:
     """Wait until *node* has replayed *required*, no longer than *until*."""
     pause = _FIRST_PAUSE
     while True:
         position = await replayed(session, node, lease)
-        if position is None:
+        if position is None or required.lsn is None:
             return False
-        if position.covers(required):
+        if position.covers(required.lsn):
             if session.books.floor == required:
                 node.caught_up_after(monotonic() - session.books.floor_at)
             return True

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from globaldb.core.lending import Lease
-    from globaldb.core.position import Lsn
+    from globaldb.core.position import Position
     from globaldb.core.trip import Reply
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
@@ -51,15 +51,15 @@ class Place:
     """A reader, and what it must have replayed before it may answer."""
 
     node: Node
-    required: Lsn | None
+    required: Position | None
 
     @property
     def caught_up(self) -> bool:
         """Whether the node is already known to have replayed that."""
         if self.required is None:
             return True
-        known = self.node.replayed
-        return known is not None and known.covers(self.required)
+        known, lsn = self.node.replayed, self.required.lsn
+        return known is not None and lsn is not None and known.covers(lsn)
 
 
 @dataclass(slots=True)
@@ -176,9 +176,9 @@ async def _ask(
 def _reached(place: Place, reply: Reply) -> bool:
     """Whether the reader had replayed what is required before it answered."""
     position = position_of(place.node, reply.replayed)
-    if position is None or place.required is None:
+    if position is None or place.required is None or place.required.lsn is None:
         return False
-    return position.covers(place.required)
+    return position.covers(place.required.lsn)
 
 
 def _learn(session: Session, place: Place) -> None:

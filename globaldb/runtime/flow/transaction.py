@@ -284,7 +284,7 @@ async def _committed(
         events.position_missing(session, node, reply)
     if reply.position is not None:
         session.books.captured(reply.position, monotonic())
-        node.saw(reply.position)
+        node.wrote(reply.position)
     elif not writer:
         session.books.read(node.name, monotonic())
     done = reply.done and ok
