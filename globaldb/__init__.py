@@ -27,10 +27,12 @@ from globaldb.errors import (
     ProgrammingError,
     ReadOnlyError,
     StalenessError,
+    TokenError,
     Warning,  # noqa: A004 - PEP 249 gives the name
 )
 
 if TYPE_CHECKING:
+    from globaldb.core.token import Token
     from globaldb.dbapi.cluster import Cluster
     from globaldb.dbapi.types import (
         BINARY,
@@ -58,6 +60,7 @@ __version__: Final = "0.1.0"
 
 _LAZY: Final = {
     "Cluster": "globaldb.dbapi.cluster",
+    "Token": "globaldb.core.token",
     "BINARY": "globaldb.dbapi.types",
     "Binary": "globaldb.dbapi.types",
     "DATETIME": "globaldb.dbapi.types",
@@ -131,6 +134,8 @@ __all__ = [
     "TimeFromTicks",
     "Timestamp",
     "TimestampFromTicks",
+    "Token",
+    "TokenError",
     "Warning",
     "apilevel",
     "connect",

@@ -40,6 +40,18 @@ class DataError(DatabaseError):
     """A value does not fit: division by zero, out of range, wrong format."""
 
 
+class TokenError(DataError):
+    """A token cannot be used. Treat it as absent."""
+
+    #: Why, as a stable code: ``damaged``, ``version``, ``unsigned``, ``forged``,
+    #: ``foreign`` (of another database cluster), ``expired`` or ``too_many``.
+    reason: str
+
+    def __init__(self, *args: object, reason: str = "damaged") -> None:
+        super().__init__(*args)
+        self.reason = reason
+
+
 class OperationalError(DatabaseError):
     """The database's operation failed: lost connection, no memory, shutdown."""
 
@@ -96,7 +108,10 @@ class OutcomeUnknownError(OperationalError):
 
 
 class CausalityLostError(OperationalError):
-    """A position was lost in an unplanned failover: what was written may be gone."""
+    """What the session had seen or written is gone, lost in an unplanned failover.
+
+    Raised once; the session goes on from what the database holds now.
+    """
 
 
 class DeadlineExceededError(OperationalError):

@@ -28,6 +28,8 @@ class Option:
     #: ``none`` and ``off`` are values, and so is Python's None.
     may_be_none: bool = False
     aliases: tuple[str, ...] = ()
+    #: The texts it may be, where not every text will do.
+    choices: tuple[str, ...] = ()
     #: Variables of other programs that supply the value when nothing else does.
     variables: tuple[str, ...] = ()
 
@@ -41,6 +43,10 @@ class Option:
         value = read(self.kind, self.name, raw)
         if isinstance(value, int | float) and not isinstance(value, bool):
             self.check_range(value)
+        if self.choices and value not in self.choices:
+            raise ConfigurationError(
+                f"{self.name} is {value!r}; it must be one of {', '.join(self.choices)}"
+            )
         return value
 
     def left_out(self, raw: object) -> bool:
@@ -179,6 +185,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "Whether each statement is a transaction of its own",
         default=False,
     ),
+    Option(
+        "transaction_reads",
+        Kind.TEXT,
+        "Where transactions that declared nothing read before they write",
+        default="verified",
+        choices=("verified", "local", "writer"),
+    ),
     duration(
         "timeout", None, "Deadline of a statement", minimum=0.001, may_be_none=True
     ),
@@ -198,7 +211,40 @@ OPTIONS: Final[tuple[Option, ...]] = (
         1.0,
         "What waiting for a reader may cost beyond the writer's round trip",
     ),
+    # Other processes
     Option("token_secret", Kind.SECRET, "Key that signs tokens for other processes"),
+    Option(
+        "token_secret_previous",
+        Kind.SECRET,
+        "Key whose signatures are accepted too, while token_secret is being changed",
+    ),
+    duration(
+        "token_max_age",
+        86_400.0,
+        "Age at which a token has expired",
+        minimum=1.0,
+        maximum=31_536_000.0,
+        may_be_none=True,
+    ),
+    Option(
+        "invalid_tokens",
+        Kind.TEXT,
+        "Whether a token that cannot be used is an error, or as if there were none",
+        default="raise",
+        choices=("raise", "ignore"),
+    ),
+    Option(
+        "session_store",
+        Kind.SECRET,
+        "Redis or Valkey that keeps the position of each session key: "
+        "redis://, rediss:// or unix://",
+    ),
+    duration(
+        "session_ttl",
+        60.0,
+        "How long it is kept there",
+        minimum=1.0,
+    ),
     # Which node
     duration(
         "latency_window",

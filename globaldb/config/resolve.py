@@ -255,3 +255,27 @@ def check_together(found: Gathered) -> None:
             f"pool_max_size is {high} ({found.source('pool_max_size')}); "
             "the first may not be larger"
         )
+    check_tokens(found)
+
+
+def check_tokens(found: Gathered) -> None:
+    """Raise `ConfigurationError` for options about tokens that make no sense."""
+    if found.value("token_secret_previous") and not found.value("token_secret"):
+        raise ConfigurationError(
+            "token_secret_previous "
+            f"({found.source('token_secret_previous')}) is given without token_secret; "
+            "it is what token_secret was, or will be"
+        )
+    kept, accepted = found.value("session_ttl"), found.value("token_max_age")
+    if accepted is not None and kept > accepted:
+        raise ConfigurationError(
+            f"session_ttl is {kept:g} s ({found.source('session_ttl')}) but "
+            f"token_max_age is {accepted:g} s ({found.source('token_max_age')}); what "
+            "is kept must not expire"
+        )
+    store = found.value("session_store")
+    if store and not store.reveal().startswith(("redis://", "rediss://", "unix://")):
+        raise ConfigurationError(
+            f"session_store ({found.source('session_store')}) must begin with "
+            "redis://, rediss:// or unix://"
+        )

@@ -48,11 +48,17 @@ class Config:
     region: str | None
     consistency: Consistency | None
     autocommit: bool
+    transaction_reads: str
     timeout: float | None
     max_staleness: float | None
     safe_lag_window: float
     fence_wait: float
     token_secret: Secret | None
+    token_secret_previous: Secret | None
+    token_max_age: float | None
+    invalid_tokens: str
+    session_store: Secret | None
+    session_ttl: float
     latency_window: float
     latency_factor: float
     probe_interval: float

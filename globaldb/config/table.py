@@ -69,6 +69,8 @@ def allowed(option: Option) -> str:
         return "session, global, eventual, off"
     if option.kind is Kind.ENGINE:
         return "postgresql, mysql"
+    if option.choices:
+        return ", ".join(option.choices)
     if option.minimum is None or option.maximum is None:
         return ""
     unit = " s" if option.kind is Kind.DURATION else ""

@@ -1,74 +1,291 @@
-"""A position in text, signed, for another process."""
+"""What a session has seen, as text for another process: signed, and of limited life.
+
+A text is ``gdb1.CLUSTER.ISSUED.EPOCH.LSN.XIDS.MOMENT.SEAL``, numbers in hexadecimal,
+or several such texts with ``~`` between them. The seal begins with a checksum, so that
+a damaged text is known as such by anybody, and goes on with the signature, if there is
+one, without which anybody can make a text up.
+"""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import hmac
-from dataclasses import dataclass
+import math
+import re
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final
 
-from globaldb.core.position import Lsn
-from globaldb.errors import DataError
+from globaldb.core.position import Lsn, Position
+from globaldb.errors import TokenError
 
-_VERSION = "gdb1"
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_VERSION: Final = "gdb1"
+_BETWEEN: Final = "~"
+#: Most texts that one may hold side by side.
+_MOST: Final = 8
+#: Transaction ids are left out of a longer text that has another form to offer.
+_LONGEST: Final = 200
+_CHECKSUM: Final = 8
+
+# No sign, no leading zero, no other alphabet's digits: one text for each number.
+_NUMBER: Final = "(?:0|[1-9a-f][0-9a-f]{0,%d})"
+_TEXT: Final = re.compile(
+    r"gdb1\.(?P<system>[0-9A-Za-z-]{0,36})"
+    rf"\.(?P<issued>{_NUMBER % 9})"
+    rf"\.(?P<epoch>{_NUMBER % 7})"
+    rf"\.(?P<lsn>{_NUMBER % 15})?"
+    rf"\.(?P<xids>{_NUMBER % 15}(?:-{_NUMBER % 15}){{0,7}})?"
+    rf"\.(?P<moment>{_NUMBER % 15})?"
+    r"\.(?P<seal>[0-9A-Za-z_-]{8}(?:[0-9A-Za-z_-]{43})?)"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
-    """What a session has seen of one database cluster.
+class Seen:
+    """What one token tells: the position its session had reached, and where.
 
-    Its text is ``gdb1.CLUSTER.TIMELINE-LSN.SIGNATURE``; without a secret the
-    signature is empty, and anybody can make one up.
+    Raises `ValueError` for a position that would not come back as it is: in no form at
+    all, or on another timeline than *epoch*.
     """
 
+    #: Identity of the database cluster.
     system: str
-    position: Lsn | None
+    #: The timeline on which the position is.
+    epoch: int
+    #: What must be visible; None requires nothing.
+    position: Position | None
+    #: Whole seconds since 1970 on the issuer's clock.
+    issued_at: int
+    #: Whether a signature was checked.
+    trusted: bool = False
 
-    def encode(self, secret: str | None) -> str:
-        """Return the token's text, signed with *secret* if there is one."""
-        place = ""
-        if self.position is not None:
-            place = f"{self.position.timeline:x}-{self.position.value:x}"
-        body = f"{_VERSION}.{self.system}.{place}"
-        return f"{body}.{_signature(body, secret)}"
+    def __post_init__(self) -> None:
+        position = self.position
+        if position == Position():
+            raise ValueError("a position in no form at all cannot be told")
+        lsn = None if position is None else position.lsn
+        if lsn is not None and lsn.timeline != self.epoch:
+            raise ValueError(f"{lsn} is not on timeline {self.epoch}")
+
+    def merge(self, other: Seen) -> Seen | None:
+        """Return what is at or behind both; None if no one token can tell that."""
+        if (self.system, self.epoch) != (other.system, other.epoch):
+            return None
+        mine, theirs = self.position, other.position
+        both = mine.merge(theirs) if mine and theirs else mine or theirs
+        if both == Position():
+            return None
+        issued_at = max(self.issued_at, other.issued_at)
+        return replace(self, position=both, issued_at=issued_at)
+
+
+class Token(str):
+    """A token's text. Pass it on as any text; `merge` makes one of several."""
+
+    __slots__ = ()
 
     @classmethod
-    def decode(cls, text: str, secret: str | None, system: str) -> Token:
-        """Read a token's text.
+    def of(cls, seen: Seen, secret: str | None) -> Token:
+        """Return *seen* as text, signed with *secret* if there is one.
 
-        Raises `DataError` when it is damaged, forged, unsigned although a secret is
-        set, or of another cluster than *system*.
+        At most 200 characters whenever there is a log position in it.
         """
-        body, dot, signature = text.rpartition(".")
-        parts = body.split(".")
-        if not dot or len(parts) != 3 or parts[0] != _VERSION:
-            raise DataError("the token is damaged, or not one of this version")
-        expected = _signature(body, secret)
-        if secret is not None and not hmac.compare_digest(
-            expected.encode(), signature.encode()
-        ):
-            raise DataError("the token's signature is wrong: forged, or another secret")
-        if parts[1] != system:
-            raise DataError(
-                f"the token is of database cluster {parts[1]!r}, not of {system!r}"
+        text = _text(seen, secret)
+        position = seen.position
+        if len(text) > _LONGEST and position is not None and position.lsn is not None:
+            text = _text(replace(seen, position=replace(position, xids=None)), secret)
+        return cls(text)
+
+    def merge(self: str, *others: str) -> Token:
+        """Return one token that requires what this and all the *others* do.
+
+        Needs no connection and no secret: texts without a signature become one; signed
+        ones stand side by side, each under its own signature, until a session observes
+        them and issues its own. Raises `TokenError` for a text that is damaged, and for
+        more than 8 side by side.
+        """
+        plain: list[Seen] = []
+        signed: dict[str, None] = {}
+        for part in [part for text in (self, *others) for part in parts(text)]:
+            seen, _, signature = _parse(part)
+            if signature:
+                signed[part] = None
+            else:
+                _join(plain, seen)
+        found = [*(Token.of(seen, None) for seen in plain), *signed]
+        if len(found) > _MOST:
+            raise TokenError(
+                f"{len(found)} tokens are too many to stand side by side (the most "
+                f"is {_MOST}); observe them on a connection, and take its token",
+                reason="too_many",
             )
-        return cls(system, _position(parts[2]))
+        return Token(_BETWEEN.join(found))
 
 
-def _position(text: str) -> Lsn | None:
-    if not text:
-        return None
-    timeline, dash, value = text.partition("-")
-    try:
-        position = Lsn(int(value, 16), int(timeline, 16))
-    except ValueError:
-        raise DataError("the token is damaged") from None
-    if not dash or position.value >= 1 << 64 or position.value < 0:
-        raise DataError("the token is damaged")
-    return position
+def _join(known: list[Seen], seen: Seen) -> None:
+    """Merge *seen* into the one of *known* that it can be told together with."""
+    for index, one in enumerate(known):
+        both = one.merge(seen)
+        if both is not None:
+            known[index] = both
+            return
+    known.append(seen)
 
 
-def _signature(body: str, secret: str | None) -> str:
-    if secret is None:
+def read(
+    text: str, *, secrets: Sequence[str], system: str, now: float, max_age: float | None
+) -> Seen:
+    """Read one of the `parts` of a token.
+
+    *secrets* are the accepted ones, none for no check; *now* (seconds since 1970) and
+    *max_age* (seconds) tell whether it has expired. Raises `TokenError` when it is
+    damaged, unsigned or forged although there are secrets, of another cluster than
+    *system*, or expired.
+    """
+    seen, body, signature = _parse(text)
+    if secrets:
+        _check_signature(body, signature, secrets)
+        seen = replace(seen, trusted=True)
+    if seen.system != system:
+        raise TokenError(
+            f"the token is of database cluster {seen.system!r}, not of {system!r}; it "
+            "says nothing about this one",
+            reason="foreign",
+        )
+    age = now - seen.issued_at
+    if max_age is not None and age > max_age:
+        raise TokenError(
+            f"the token was issued {age:.0f} s ago, and tokens are accepted for "
+            f"{max_age:g} s (token_max_age); go on without it",
+            reason="expired",
+        )
+    return seen
+
+
+def parts(text: str) -> list[str]:
+    """Return the texts that stand side by side in *text*; `TokenError` if too many."""
+    given: object = text
+    if not isinstance(given, str):
+        # From a missing cookie, say.
+        raise TokenError(
+            f"a token is a text, not {type(text).__name__}", reason="damaged"
+        )
+    found = text.split(_BETWEEN, _MOST)
+    if len(found) > _MOST:
+        raise TokenError(f"the token holds more than {_MOST} tokens", reason="too_many")
+    return found
+
+
+def _text(seen: Seen, secret: str | None) -> str:
+    body = (
+        f"{_VERSION}.{seen.system}.{seen.issued_at:x}.{seen.epoch:x}"
+        f".{_forms(seen.position)}"
+    )
+    return f"{body}.{_checksum(body)}{_signature(body, secret) if secret else ''}"
+
+
+def _forms(position: Position | None) -> str:
+    if position is None:
+        return ".."
+    lsn = "" if position.lsn is None else f"{position.lsn.value:x}"
+    moment = "" if position.moment is None else f"{_micros(position.moment):x}"
+    return f"{lsn}.{_deltas(position.xids)}.{moment}"
+
+
+def _micros(moment: float) -> int:
+    """Round up: an earlier moment would require too little."""
+    return math.ceil(round(moment * 1e6, 3))
+
+
+def _deltas(xids: Iterable[int] | None) -> str:
+    """Write ids as the first and the steps from each to the next; 0 for no ids."""
+    if xids is None:
         return ""
-    digest = hmac.digest(secret.encode(), body.encode(), "sha256")
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    ordered = sorted(xids)
+    steps = [after - before for before, after in zip([0, *ordered], ordered)]  # noqa: B905 - one is longer by design
+    return "-".join(f"{step:x}" for step in steps) or "0"
+
+
+def _parse(text: str) -> tuple[Seen, str, str]:
+    """Return what *text* says, what of it is signed, and the signature or nothing."""
+    found = _TEXT.fullmatch(text)
+    if found is None:
+        raise _not_a_token(text)
+    body, seal = text[: found.start("seal") - 1], found["seal"]
+    if seal[:_CHECKSUM] != _checksum(body):
+        raise _damaged()
+    epoch = int(found["epoch"], 16)
+    position = _position(found["lsn"], found["xids"], found["moment"], epoch)
+    seen = Seen(found["system"], epoch, position, int(found["issued"], 16))
+    return seen, body, seal[_CHECKSUM:]
+
+
+def _position(
+    lsn: str | None, xids: str | None, moment: str | None, epoch: int
+) -> Position | None:
+    if lsn is xids is moment is None:
+        return None
+    return Position(
+        None if lsn is None else Lsn(int(lsn, 16), epoch),
+        None if xids is None else _ids(xids),
+        None if moment is None else int(moment, 16) / 1e6,
+    )
+
+
+def _ids(text: str) -> frozenset[int]:
+    steps = [int(step, 16) for step in text.split("-")]
+    if 0 in steps and len(steps) > 1:
+        raise _damaged()
+    return frozenset(accumulate(steps)) - {0}
+
+
+def _check_signature(body: str, signature: str, secrets: Sequence[str]) -> None:
+    if not signature:
+        raise TokenError(
+            "the token is not signed, and token_secret is set: whoever issued it has "
+            "no secret, or made it up",
+            reason="unsigned",
+        )
+    # Every secret is tried, so that the time taken tells nothing.
+    right = [
+        hmac.compare_digest(_signature(body, secret), signature) for secret in secrets
+    ]
+    if not any(right):
+        raise TokenError(
+            "the token's signature is wrong: it was made up, changed on its way, or "
+            "signed with another token_secret",
+            reason="forged",
+        )
+
+
+def _not_a_token(text: str) -> TokenError:
+    version = text[:8].partition(".")[0]
+    if re.fullmatch(r"gdb[0-9]+", version) and version != _VERSION:
+        return TokenError(
+            f"the token is of version {version}; this process reads {_VERSION}",
+            reason="version",
+        )
+    return _damaged()
+
+
+def _damaged() -> TokenError:
+    return TokenError(
+        "the token is damaged, or not a token at all; go on without it",
+        reason="damaged",
+    )
+
+
+def _checksum(body: str) -> str:
+    return _base64(hashlib.sha256(body.encode()).digest()[:6])
+
+
+def _signature(body: str, secret: str) -> str:
+    return _base64(hmac.digest(secret.encode(), body.encode(), "sha256"))
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from globaldb.core.consistency import Consistency, parse_consistency
-from globaldb.core.position import Position
-from globaldb.core.token import Token
 from globaldb.errors import ProgrammingError
 from globaldb.runtime import flow
 from globaldb.runtime.shell import drive
@@ -17,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from globaldb.core.routing import Route
+    from globaldb.core.token import Token
     from globaldb.runtime.session import Session
 
 _OPTIONS = ("consistency", "route", "region", "max_staleness", "timeout")
@@ -78,28 +77,28 @@ class Routed:
             )
 
     @property
-    def token(self) -> str:
+    def token(self) -> Token:
         """Everything this session has written or read, as text for another process.
 
         Costs nothing when the position is known; else one round trip.
         """
         with self.story():
-            cluster = self.session.cluster
-            position = drive(flow.current_position(self.session))
-            lsn = None if position is None else position.lsn
-            return Token(cluster.system, lsn).encode(_secret(cluster.config))
+            return drive(flow.issue(self.session))
 
-    def observe(self, token: str) -> None:
-        """From now on read nothing older than *token*, from this cluster."""
+    def observe(self, token: str, *, invalid: str | None = None) -> None:
+        """From now on read nothing older than *token*, from this cluster.
+
+        *invalid* is ``raise`` or ``ignore`` (the option ``invalid_tokens`` when it is
+        left out), for tokens that are damaged, not signed as they should be, expired,
+        or of another cluster: raises `TokenError`, or does nothing. Never waits.
+        """
         with self.story():
-            cluster = self.session.cluster
-            found = Token.decode(token, _secret(cluster.config), cluster.system)
-            if found.position is not None:
-                if cluster.config.token_secret is not None:
-                    # Only a signed token may depose the writer that is believed in.
-                    cluster.learn(found.position.timeline)
-                self.session.books.require(Position(found.position))
-                self.session.hot = None
+            choice = invalid or self.session.cluster.config.invalid_tokens
+            if choice not in ("raise", "ignore"):
+                raise ProgrammingError(
+                    f"invalid is {choice!r}; it must be 'raise' or 'ignore'"
+                )
+            flow.observe(self.session, token, ignore=choice == "ignore")
 
 
 def _refuse_unknown(option: str) -> None:
@@ -113,7 +112,3 @@ def _consistency(value: Consistency | str | None) -> Consistency | None:
     if value is None or isinstance(value, Consistency):
         return value
     return parse_consistency(value)
-
-
-def _secret(config: Any) -> str | None:
-    return None if config.token_secret is None else config.token_secret.reveal()

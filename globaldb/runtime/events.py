@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from globaldb.core.topology import NodeState
     from globaldb.core.trip import Reply
+    from globaldb.errors import TokenError
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
@@ -71,3 +72,18 @@ def outcome_unknown(session: Session, node: Node, what: str) -> None:
     logger.warning(
         "outcome_unknown session=%s node=%s after=%s", session.id, node.name, what
     )
+
+
+def transaction_changed(session: Session, reader: Node, writer: Node) -> None:
+    """Log that a transaction has to start over: it had read what has changed."""
+    logger.info(
+        "transaction_changed session=%s reader=%s writer=%s",
+        session.id,
+        reader.name,
+        writer.name,
+    )
+
+
+def token_ignored(error: TokenError) -> None:
+    """Log that a token was as if there were none; never its text."""
+    logger.info("token_ignored reason=%s", error.reason)

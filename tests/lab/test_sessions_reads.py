@@ -23,8 +23,10 @@ from promises import (
 )
 
 import globaldb
+from globaldb.core.position import Position
 from globaldb.core.token import Token
 from globaldb.lab import Lab, LabSpec
+from globaldb.runtime.flow.token import opened
 
 pytestmark = pytest.mark.lab
 
@@ -270,10 +272,13 @@ def test_cleaning_connections_that_hang_holds_nobody_up_for_good(lab: Lab) -> No
 
 def later(conn: Connection, secret: str | None) -> str:
     """The session's token, as it would be behind one more promotion."""
-    token = Token.decode(conn.token, secret, conn.session.cluster.system)
-    assert token.position is not None
-    newer = replace(token.position, timeline=token.position.timeline + 1)
-    return Token(token.system, newer).encode(secret)
+    [seen] = opened(conn.session.cluster, conn.token, ignore=False)
+    assert seen.position is not None
+    assert seen.position.lsn is not None
+    newer = replace(seen.position.lsn, timeline=seen.epoch + 1)
+    return Token.of(
+        replace(seen, epoch=newer.timeline, position=Position(newer)), secret
+    )
 
 
 def test_a_signed_token_of_a_later_timeline_deposes_the_writer(lab: Lab) -> None:

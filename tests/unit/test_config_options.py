@@ -41,6 +41,8 @@ def test_defaults_are_those_of_the_design(read):
     assert (config.timeout, config.max_staleness) == (None, None)
     assert (config.prepare_threshold, config.query_cache_size) == (5, 4096)
     assert (config.log_sql, config.password, config.token_secret) == (False, None, None)
+    assert (config.token_max_age, config.invalid_tokens) == (86_400.0, "raise")
+    assert (config.session_store, config.session_ttl) == (None, 60.0)
     assert (config.region, config.region_source, dict(config.driver_options)) == (
         None,
         None,
@@ -258,3 +260,32 @@ def test_pass_through_options_answer_as_a_mapping(read):
     assert sorted(options) == ["keepalives", "sslrootcert"]
     assert len(options) == 2
     assert "sslmode" not in options
+
+
+def test_a_choice_is_one_of_its_words(read):
+    assert read(invalid_tokens="ignore").invalid_tokens == "ignore"
+    with pytest.raises(
+        ConfigurationError, match="'drop'; it must be one of raise, ignore"
+    ):
+        read(invalid_tokens="drop")
+
+
+def test_a_previous_secret_needs_a_present_one(read):
+    config = read(token_secret="new", token_secret_previous="old")
+    assert config.token_secret_previous.reveal() == "old"
+    with pytest.raises(ConfigurationError, match="without token_secret"):
+        read(token_secret_previous="old")
+
+
+def test_no_position_is_kept_longer_than_its_token_is_accepted(read):
+    assert read(session_ttl="1m", token_max_age=None).session_ttl == 60.0
+    with pytest.raises(ConfigurationError, match=r"session_ttl is 60 s .* is 30 s"):
+        read(session_ttl="1m", token_max_age="30s")
+
+
+def test_the_store_of_sessions_shows_no_password(read):
+    config = read(session_store="redis://:hidden@cache/0")
+    assert "hidden" not in repr(config)
+    with pytest.raises(ConfigurationError, match="redis://") as caught:
+        read(session_store="memcached://hidden")
+    assert "hidden" not in str(caught.value)

@@ -5,11 +5,11 @@ Written once, as coroutines over a `globaldb.runtime.shell.Shell`.
 
 from __future__ import annotations
 
-from globaldb.runtime.flow.capture import current_position
 from globaldb.runtime.flow.execute import execute, explain
 from globaldb.runtime.flow.hold import hold, settle_hold
 from globaldb.runtime.flow.leave import refuse
 from globaldb.runtime.flow.read import remember
+from globaldb.runtime.flow.token import issue, observe
 from globaldb.runtime.flow.transaction import (
     begin,
     commit,
@@ -22,10 +22,11 @@ from globaldb.runtime.flow.transaction import (
 __all__ = [
     "begin",
     "commit",
-    "current_position",
     "execute",
     "explain",
     "hold",
+    "issue",
+    "observe",
     "refuse",
     "release",
     "remember",

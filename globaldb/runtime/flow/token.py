@@ -1,0 +1,98 @@
+"""Tokens: a session's position issued for another process, and one observed here."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from globaldb.core.position import Position
+from globaldb.core.token import Seen, Token, parts, read
+from globaldb.errors import TokenError
+from globaldb.runtime import events
+from globaldb.runtime.flow.capture import capture_at_writer, current_position
+
+if TYPE_CHECKING:
+    from globaldb.config import Config
+    from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.session import Session
+
+
+async def issue(session: Session) -> Token:
+    """Return everything the session has written or read so far as a token."""
+    position = await current_position(session)
+    if position == Position():
+        # In no form that the writer gave could it be told to others.
+        await capture_at_writer(session)
+        position = session.books.floor
+    return sealed(session.cluster, position)
+
+
+def sealed(cluster: ClusterRuntime, position: Position | None) -> Token:
+    """Return *position* as a token of *cluster*, signed if it has a secret."""
+    lsn = None if position is None else position.lsn
+    epoch = cluster.topology.epoch if lsn is None else lsn.timeline
+    secret = cluster.config.token_secret
+    seen = Seen(cluster.system, epoch, position, int(_now()))
+    return Token.of(seen, None if secret is None else secret.reveal())
+
+
+def observe(session: Session, text: str, *, ignore: bool) -> None:
+    """Require from now on what the token *text* tells.
+
+    Raises `TokenError` for one that cannot be used, unless *ignore*, and
+    `CausalityLostError` when what it tells of was lost in a failover.
+    """
+    for seen in opened(session.cluster, text, ignore=ignore):
+        _require(session, seen)
+    session.hot = None
+
+
+def opened(cluster: ClusterRuntime, text: str, *, ignore: bool) -> list[Seen]:
+    """Return what the token *text* tells, without those parts that say nothing here.
+
+    Raises `TokenError` for a part that cannot be used, unless *ignore*.
+    """
+    found = []
+    try:
+        for part in parts(text):
+            try:
+                found.append(_read(cluster, part))
+            except TokenError as error:
+                if not ignore:
+                    raise
+                events.token_ignored(error)
+    except TokenError as error:
+        if not ignore:
+            raise
+        events.token_ignored(error)
+    return found
+
+
+def _read(cluster: ClusterRuntime, part: str) -> Seen:
+    config = cluster.config
+    return read(
+        part,
+        secrets=_secrets(config),
+        system=cluster.system,
+        now=_now(),
+        max_age=config.token_max_age,
+    )
+
+
+def _require(session: Session, seen: Seen) -> None:
+    if seen.position is None:
+        return
+    if seen.trusted:
+        # Only a signed token may depose the writer that is believed in.
+        session.cluster.learn(seen.epoch)
+    session.books.require(seen.position)
+
+
+def _secrets(config: Config) -> list[str]:
+    given = (config.token_secret, config.token_secret_previous)
+    return [secret.reveal() for secret in given if secret is not None]
+
+
+def _now() -> float:
+    # A moment of the calendar, not a duration: other machines compare it.
+    return datetime.now(UTC).timestamp()
