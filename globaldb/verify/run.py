@@ -1,0 +1,150 @@
+"""A run: tables are made, sessions work in several processes, the rest is read."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+import globaldb
+from globaldb.errors import OperationalError
+from globaldb.verify.history import Disturbance, History
+from globaldb.verify.worker import PATIENCE, Worker, main
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+    from globaldb.verify.history import Operation
+    from globaldb.verify.plan import Plan
+
+#: Hears how many operations there are so far, and how many seconds are left.
+Report = Callable[[int, float], None]
+#: What is done to the database during a run; it tells what it has done.
+Breaking = AbstractContextManager[list[Disturbance]]
+
+#: Seconds that a process has for starting, and for handing over what it has noted.
+_GRACE: Final = 60.0
+_TICK: Final = 0.5
+
+
+def perform(
+    plan: Plan,
+    seconds: float,
+    *,
+    breaking: Breaking | None = None,
+    report: Report = lambda _operations, _left: None,
+) -> History:
+    """Carry *plan* out for so many seconds and return what happened.
+
+    *breaking* is entered when all is ready and left when the sessions have ended: the
+    database has to be well again then. Ctrl-C ends the run early. Makes a schema of its
+    own, and removes it. Raises `NoNodeAvailableError` when the database is not there.
+    """
+    region, url = next(iter(plan.urls.items()))
+    tables = plan.tables
+    with ExitStack() as stack:
+        options = {**plan.cluster_options(region), "consistency": "session"}
+        cluster = stack.enter_context(globaldb.Cluster(url, **options))
+        connection = stack.enter_context(cluster.connect())
+        stack.callback(tables.drop, connection)
+        tables.create(connection)
+        _await_readers(plan)
+        with breaking or nullcontext([]) as disturbances:
+            operations = _operations(plan, seconds, report)
+        final = tables.final(connection)
+    return History(operations, final, tuple(disturbances))
+
+
+def _await_readers(plan: Plan) -> None:
+    for region, url in plan.urls.items():
+        with (
+            globaldb.Cluster(url, **plan.cluster_options(region)) as cluster,
+            cluster.connect() as connection,
+        ):
+            plan.tables.await_in(connection)
+
+
+def _operations(plan: Plan, seconds: float, report: Report) -> list[Operation]:
+    until = monotonic() + seconds
+    if plan.processes == 1:
+        return _here(plan, until, report)
+    return _Workers(plan, until, report).work()
+
+
+def _here(plan: Plan, until: float, report: Report) -> list[Operation]:
+    """Let all sessions work in this process."""
+
+    def tell(operations: int) -> bool:
+        report(operations, until - monotonic())
+        return True
+
+    return Worker(plan, 0).work(until, tell)
+
+
+class _Workers:
+    """Processes that work, and the pipes to them."""
+
+    def __init__(self, plan: Plan, until: float, report: Report) -> None:
+        self._until = until
+        self._report = report
+        self._progress: dict[int, int] = {}
+        self._found: dict[int, list[Operation]] = {}
+        # What other threads of this process hold must not be copied half-way.
+        context = multiprocessing.get_context("spawn")
+        self._pipes: list[Connection] = []
+        self._processes: list[Any] = []
+        for number in range(plan.processes):
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=main, args=(plan, number, until, theirs), daemon=True
+            )
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+
+    def work(self) -> list[Operation]:
+        """Wait for everything that the processes have noted."""
+        try:
+            while len(self._found) < len(self._pipes):
+                self._hear()
+        except BaseException:
+            for process in self._processes:
+                process.kill()
+            raise
+        finally:
+            for process in self._processes:
+                process.join(_GRACE)
+        return [operation for each in self._found.values() for operation in each]
+
+    def _hear(self) -> None:
+        try:
+            for number, pipe in enumerate(self._pipes):
+                while number not in self._found and pipe.poll(_TICK):
+                    self._take(number, pipe)
+        except KeyboardInterrupt:
+            self._end()
+        self._report(sum(self._progress.values()), self._until - monotonic())
+        if monotonic() > self._until + PATIENCE + _GRACE:
+            raise OperationalError("a process of the verification did not end")
+
+    def _take(self, number: int, pipe: Connection) -> None:
+        try:
+            message = pipe.recv()
+        except EOFError:
+            raise OperationalError("a process of the verification was killed") from None
+        if isinstance(message, BaseException):
+            raise message
+        if isinstance(message, int):
+            self._progress[number] = message
+        else:
+            self._found[number] = message
+            self._progress[number] = len(message)
+
+    def _end(self) -> None:
+        """Have every process that still works end early."""
+        for number, pipe in enumerate(self._pipes):
+            if number not in self._found:
+                pipe.send(None)

@@ -1,0 +1,132 @@
+"""The tables that a verification uses: made in a schema of its own, removed after it."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
+
+from globaldb.errors import Error, NoNodeAvailableError, OperationalError
+from globaldb.verify.history import COUNTER, REGISTER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+#: How the schema's name begins; a run that was killed leaves it behind.
+PREFIX: Final = "globaldb_verify_"
+REGISTERS: Final = 64
+COUNTERS: Final = 16
+#: Seconds that the writer may be away, or a reader behind, before and after a run.
+_PATIENCE: Final = 60.0
+_PAUSE: Final = 0.1
+# Rows have no key: what is inserted twice must be there twice.
+_CREATE: Final = """
+CREATE SCHEMA @;
+COMMENT ON SCHEMA @ IS 'made by globaldb verify, which removes it when it ends';
+CREATE TABLE @.registers (
+    key text PRIMARY KEY, version bigint NOT NULL, value bigint NOT NULL
+);
+CREATE TABLE @.counters (key text PRIMARY KEY, n bigint NOT NULL);
+CREATE TABLE @.rows (list text NOT NULL, n bigint NOT NULL);
+CREATE INDEX ON @.rows (list)
+"""
+_REGISTERS: Final = "INSERT INTO @.registers SELECT unnest(%s::text[]), 0, 0"
+_COUNTERS: Final = "INSERT INTO @.counters SELECT unnest(%s::text[]), 0"
+_FINAL: Final = """
+SELECT key, version, value FROM @.registers
+UNION ALL SELECT key, n, 0 FROM @.counters
+UNION ALL SELECT list, max(n), count(*) FROM @.rows GROUP BY list
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Registers, counters and lists in a schema, and the statements that use them."""
+
+    schema: str = field(default_factory=lambda: PREFIX + secrets.token_hex(3))
+
+    @property
+    def registers(self) -> list[str]:
+        """The names of all registers."""
+        return [f"{REGISTER}{number}" for number in range(REGISTERS)]
+
+    @property
+    def counters(self) -> list[str]:
+        """The names of all counters."""
+        return [f"{COUNTER}{number}" for number in range(COUNTERS)]
+
+    def sql(self, text: str) -> str:
+        """Return *text* with the schema where it has an ``@``."""
+        return text.replace("@", self.schema)
+
+    def create(self, connection: Any) -> None:
+        """Make the schema and everything in it, in one transaction."""
+        with connection.transaction():
+            for statement in _CREATE.split(";"):
+                connection.execute(self.sql(statement))
+            connection.execute(self.sql(_REGISTERS), (self.registers,))
+            connection.execute(self.sql(_COUNTERS), (self.counters,))
+
+    def await_in(self, connection: Any) -> None:
+        """Wait until the reader that *connection* uses has the tables.
+
+        Raises `OperationalError` when that takes longer than a minute.
+        """
+
+        def arrived() -> bool:
+            with connection.using(consistency="eventual", route="reader"):
+                query = self.sql("SELECT count(*) FROM @.counters")
+                return bool(connection.execute(query).fetchone()[0] == COUNTERS)
+
+        if not _persist(arrived):
+            raise OperationalError(
+                f"the schema {self.schema} has not arrived at a reader within "
+                f"{_PATIENCE:g} s; is replication running?"
+            )
+
+    def final(self, connection: Any) -> dict[str, tuple[int, int]]:
+        """Return what the writer holds: version and value of every key written to."""
+        found: dict[str, tuple[int, int]] = {}
+
+        def read() -> bool:
+            with connection.using(route="writer"):
+                rows = connection.execute(self.sql(_FINAL)).fetchall()
+            found.update((key, (version, value)) for key, version, value in rows)
+            return True
+
+        if not _persist(read):
+            raise NoNodeAvailableError(
+                f"the writer has not answered for {_PATIENCE:g} s after the run: what "
+                "it holds in the end could not be checked"
+            )
+        return {key: end for key, end in found.items() if end[0]}
+
+    def drop(self, connection: Any) -> None:
+        """Remove the schema; raise `OperationalError` if it has to be done by hand."""
+
+        def removed() -> bool:
+            connection.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+            return True
+
+        if not _persist(removed):
+            raise OperationalError(
+                f"the schema {self.schema} could not be removed; do it with: "
+                f"DROP SCHEMA {self.schema} CASCADE"
+            )
+
+
+def _persist(act: Callable[[], bool]) -> bool:
+    """Repeat *act* until it is true; False when it has not been for a minute."""
+    until = monotonic() + _PATIENCE
+    while True:
+        try:
+            if act():
+                return True
+        except Error:
+            if monotonic() > until:
+                raise
+        if monotonic() > until:
+            return False
+        threading.Event().wait(_PAUSE)
