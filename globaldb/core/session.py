@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from globaldb.core.timelines import Fate
 
 if TYPE_CHECKING:
     from globaldb.core.position import Position
+    from globaldb.core.timelines import Timelines
+
+#: Why only the writer will do: a write's position is not known, or what became of the
+#: session's own position in a promotion.
+POSITION_UNKNOWN: Final = "position_unknown"
+OLDER_TIMELINE: Final = "position_of_older_timeline"
+
+#: Bytes of log that no writer leaves unflushed.
+_UNFLUSHED: Final = 1 << 30
 
 
 @dataclass(slots=True)
@@ -17,8 +28,13 @@ class SessionState:
     floor: Position | None = None
     #: Monotonic seconds when the floor was last raised by a capture.
     floor_at: float = 0.0
+    #: What it wrote or saw on another timeline than the floor's, until it is known
+    #: what became of that.
+    apart: Position | None = None
     #: A write succeeded but its position is not known: only the writer will do.
     position_unknown: bool = False
+    #: The reason code of that.
+    unknown_because: str = POSITION_UNKNOWN
     #: The reader that served the last read whose position is not in `floor` yet.
     read_node: str | None = None
     #: Monotonic seconds when that read ended.
@@ -27,17 +43,68 @@ class SessionState:
     def captured(self, position: Position, now: float) -> None:
         """Take note of a position sampled on the writer after everything so far."""
         self.floor_at = now
-        self.floor = position.after(self.floor)
+        floor = self._comparable(position)
+        if floor is not None and _far_beyond(floor, position):
+            # Nobody has been there: a token made it up.
+            floor = None
+        self.floor = position.after(floor)
         self.position_unknown = False
         self.read_node = None
 
     def require(self, position: Position) -> None:
         """From now on read nothing older than *position*."""
-        self.floor = position if self.floor is None else self.floor.merge(position)
+        if self.floor is not None and _timeline(position) < _timeline(self.floor):
+            self.apart, position = position, self.floor
+        floor = self._comparable(position)
+        self.floor = position if floor is None else floor.merge(position)
 
-    def lost_position(self) -> None:
-        """Take note of a write whose position could not be captured."""
+    def _comparable(self, position: Position) -> Position | None:
+        """Return the floor; set it apart instead if *position* forgets its timeline."""
+        floor = self.floor
+        if floor is None or _timeline(position) == _timeline(floor):
+            return floor
+        if _timeline(floor) and _timeline(position):
+            self.apart = floor
+            return None
+        return floor
+
+    def outdated(self, epoch: int) -> bool:
+        """Whether it requires something of a timeline that *epoch* has ended."""
+        if self.apart is not None:
+            return True
+        return self.floor is not None and 0 < _timeline(self.floor) < epoch
+
+    def promoted(self, timelines: Timelines, epoch: int) -> Position | None:
+        """Restate on the timeline *epoch* what is required of older ones.
+
+        What has survived goes on under the same number; where nobody can tell, only
+        the writer will do. Returns a position that was lost: then the session has
+        forgotten it, and goes on from what the writer has now.
+        """
+        lost = None
+        required = [each for each in (self.apart, self.floor) if each is not None]
+        self.apart = self.floor = None
+        for position in required:
+            lsn = position.lsn
+            if lsn is None or lsn.timeline >= epoch:
+                self.require(position)
+                continue
+            fate = timelines.fate(lsn, epoch)
+            if fate is Fate.SURVIVES:
+                self.require(replace(position, lsn=replace(lsn, timeline=epoch)))
+                continue
+            self.lost_position(OLDER_TIMELINE)
+            if fate is Fate.LOST:
+                lost = position
+        return lost
+
+    def lost_position(self, because: str = POSITION_UNKNOWN) -> None:
+        """Take note that what the session requires has no position that is known.
+
+        A write's could not be captured, or *because* of another reason code.
+        """
         self.position_unknown = True
+        self.unknown_because = because
 
     def read(self, node: str, ended_at: float) -> None:
         """Take note of a read on the reader *node*.
@@ -65,10 +132,30 @@ class SessionState:
     def needs_writer(self, epoch: int) -> bool:
         """Whether no reader can be shown to be fresh enough.
 
-        A floor on an older timeline cannot be compared with positions of the newer
-        one without knowing where they forked.
+        A floor on another timeline than *epoch* (0 while none is known) cannot be
+        compared with positions of this one: on an older one without knowing where they
+        forked, on a newer one because nobody believes in that yet.
         """
         if self.position_unknown:
             return True
-        lsn = None if self.floor is None else self.floor.lsn
-        return lsn is not None and lsn.timeline < epoch
+        if self.floor is None or not epoch:
+            return False
+        return _timeline(self.floor) not in (0, epoch)
+
+
+def _timeline(position: Position) -> int:
+    """Return the timeline *position* is on; 0 when its form does not tell."""
+    return 0 if position.lsn is None else position.lsn.timeline
+
+
+def _far_beyond(floor: Position, position: Position) -> bool:
+    """Whether *floor* is further ahead of the writer's *position* than can be.
+
+    A little it may be: the writer tells of what it has flushed behind some commits,
+    and of what it is still to flush behind others.
+    """
+    return (
+        floor.lsn is not None
+        and position.lsn is not None
+        and floor.lsn.value > position.lsn.value + _UNFLUSHED
+    )

@@ -101,6 +101,36 @@ def test_a_position_of_an_older_timeline_needs_the_writer() -> None:
     assert not books.needs_writer(2)
 
 
+def test_a_position_that_nobody_has_been_at_is_required_only_until_a_capture() -> None:
+    books = SessionState()
+    books.require(at(1 << 60))
+    books.captured(at(5), 1.0)
+    assert books.floor == at(5)
+
+
+def test_a_position_of_a_newer_timeline_than_is_believed_in_needs_the_writer() -> None:
+    books = SessionState()
+    books.require(at(5, 3))
+    assert books.needs_writer(2)
+    assert not books.needs_writer(3)
+    # While no writer is known nobody knows better than the token.
+    assert not books.needs_writer(0)
+
+
+@given(st.permutations([at(7, 1), at(3, 2)]), st.booleans())
+def test_no_position_of_another_timeline_is_forgotten(
+    positions: list[Position], captured: bool
+) -> None:
+    books = SessionState()
+    for position in positions:
+        if captured:
+            books.captured(position, 1.0)
+        else:
+            books.require(position)
+    assert {books.floor, books.apart} == set(positions)
+    assert books.outdated(2)
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["write", "lost", "read", "leave"]), positions),
