@@ -17,6 +17,8 @@ from globaldb.core.statement import Verdict
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
+    from globaldb.core.tables import Relations
+
 _READ: Final = Finding(Verdict.READ, "known_function")
 _LISTED: Final = Finding(Verdict.WRITE, "listed_function")
 _PART: Final = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
@@ -73,6 +75,8 @@ class Catalog:
     changes: Mapping[str, Finding] = field(default_factory=dict)
     #: What the user says of functions, above all else, the server's own included.
     listed: Mapping[str, Finding] = field(default_factory=dict)
+    #: What its tables and views lead to; ``None`` where nobody has asked.
+    tables: Relations | None = field(default=None, repr=False)
     #: What it was made of.
     entries: tuple[Entry, ...] = field(default=(), repr=False)
     #: The functions known to do no more than read, by any of their names.
@@ -109,10 +113,10 @@ class Catalog:
             object.__setattr__(self, name, value)
 
     @classmethod
-    def of(cls, entries: Iterable[Entry]) -> Catalog:
+    def of(cls, entries: Iterable[Entry], tables: Relations | None = None) -> Catalog:
         """Return the catalog of a database that has these objects."""
         kept = tuple(entries)
-        return cls(entries=kept, **_findings(kept, {}))
+        return cls(entries=kept, tables=tables, **_findings(kept, {}))
 
     def with_options(
         self,
@@ -131,7 +135,10 @@ class Catalog:
         if not self.entries:
             return replace(self, listed=listed)
         return Catalog(
-            entries=self.entries, listed=listed, **_findings(self.entries, listed)
+            entries=self.entries,
+            tables=self.tables,
+            listed=listed,
+            **_findings(self.entries, listed),
         )
 
     def listing(self, schema: str, name: str) -> Finding | None:

@@ -45,8 +45,8 @@ _BEFORE_EXPRESSION: Final = names(
 _EXECUTE_ENDS: Final = names("; loop into using")
 # What may build a text out of the routine's own literals and its arguments.
 _BUILDERS: Final = names("format concat quote_ident quote_literal quote_nullable text")
-# A variable's type as that of something else: `%t` would be a placeholder.
-_TYPE_OF: Final = re.compile(r"%(?=\s*(?:row)?type\b)", re.IGNORECASE)
+#: A variable's type as that of something else: `%t` would be a placeholder.
+TYPE_OF: Final = re.compile(r"%(?=\s*(?:row)?type\b)", re.IGNORECASE)
 _RUN: Final = re.compile(r"\s*(?:%s|explain\b|select\b|with\b)", re.IGNORECASE)
 _CHANGES: Final = re.compile(
     r";|\b(?:insert|update|delete|merge|create|alter|drop|truncate|refresh|execute|"
@@ -81,8 +81,8 @@ def _as_finding(text: str, catalog: Catalog) -> Finding:
 
 
 def _procedural(text: str, catalog: Catalog, arguments: frozenset[str]) -> Finding:
-    tokens = tokenize(_TYPE_OF.sub(".", text))
-    if not tokens or tokens[-1].kind == "bad" or _commands(tokens) or _writes(tokens):
+    tokens = tokenize(TYPE_OF.sub(".", text))
+    if not tokens or tokens[-1].kind == "bad" or commands(tokens) or _writes(tokens):
         return OPAQUE
     runs = False
     for index, token in enumerate(tokens):
@@ -90,13 +90,13 @@ def _procedural(text: str, catalog: Catalog, arguments: frozenset[str]) -> Findi
             if not _builds(_executed(tokens, index + 1), arguments):
                 return OPAQUE
             runs = True
-    found = Query([_plain(token) for token in tokens], catalog, None).judge()
+    found = Query([as_query(token) for token in tokens], catalog, None).judge()
     if found.verdict is not Verdict.READ:
         return found
     return RUNS_ARGUMENT if runs else READS
 
 
-def _commands(tokens: Sequence[Token]) -> bool:
+def commands(tokens: Sequence[Token]) -> bool:
     """Return whether a statement among *tokens* is a command other than a query."""
     before = ";"
     for index, token in enumerate(tokens):
@@ -119,7 +119,7 @@ def _writes(tokens: Sequence[Token]) -> bool:
     )
 
 
-def _plain(token: Token) -> Token:
+def as_query(token: Token) -> Token:
     """Return *token* as the grammar of queries would have it."""
     if token.kind == "name":
         if token.text in _BEFORE_EXPRESSION:

@@ -19,7 +19,7 @@ from globaldb.core.statement import Verdict
 from globaldb.core.words import names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from globaldb.core.catalog import Catalog
     from globaldb.core.lexer import Token
@@ -114,6 +114,14 @@ class Query:
             ):
                 worst = finding
         return worst
+
+    def calls(self) -> Iterator[Finding]:
+        """Yield what each call does, where that is more than to read."""
+        for index, token in enumerate(self._tokens):
+            if token.text == "(" and token.kind == "op" and index > 0:
+                finding = self._call(index - 1)
+                if finding is not None:
+                    yield finding
 
     def _text(self, index: int) -> str:
         """Return the word or sign at *index*; empty for anything else."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from globaldb.core.catalog import EMPTY, graver
 from globaldb.core.findings import Finding
@@ -11,7 +11,7 @@ from globaldb.core.statement import Verdict
 from globaldb.core.words import names
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from globaldb.core.catalog import Catalog
     from globaldb.core.lexer import Token
@@ -33,8 +33,8 @@ IMPLIED: Final = names("= <> < <= > >= ~~ !~~ ~~* !~~* ~ !~")
 _IMPLYING: Final = names(
     "in between like ilike similar distinct using natural nullif case any some all"
 )
-# Unicode escapes could spell any name.
-_ESCAPES: Final = ("u&", "U&")
+#: What a quoted name begins with whose Unicode escapes could spell any name.
+ESCAPES: Final = ("u&", "U&")
 _ESCAPED: Final = Finding(Verdict.WRITE, "escaped_name")
 
 
@@ -54,49 +54,95 @@ def system_view(name: str) -> Finding | None:
 
 def mentioned(tokens: Sequence[Token], catalog: Catalog) -> Finding | None:
     """Return the gravest of what the mentioned objects do beyond a read, if any."""
+    worst = None
+    for finding in mentions(tokens, catalog):
+        worst = finding if worst is None else graver(worst, finding)
+    return worst
+
+
+def mentions(tokens: Sequence[Token], catalog: Catalog) -> list[Finding]:
+    """Return what each of the mentioned objects does beyond a read."""
     if catalog is EMPTY:
-        return None
+        return []
     found: list[Finding | None] = []
     words = [text for kind, text, _, _ in tokens if kind != "op"]
     if not catalog.watched.isdisjoint(words) or any(
-        word[:2] in _ESCAPES for word in words
+        word[:2] in ESCAPES for word in words
     ):
-        found.extend(_Relations(catalog).walk(tokens))
+        found.extend(_named(tokens, catalog))
     if catalog.operators:
-        found.extend(_operators(tokens, catalog))
+        found.extend(
+            catalog.operators[sign] for sign in operators(tokens, catalog.operators)
+        )
     if catalog.changes and not _DML.isdisjoint(words):
         found.extend(
             catalog.changes.get(token.text)
             for token in tokens
             if token.kind in ("name", "quoted")
         )
-    worst = None
-    for finding in found:
-        if finding is not None:
-            worst = finding if worst is None else graver(worst, finding)
-    return worst
+    return [finding for finding in found if finding is not None]
 
 
-class _Relations:
+class Place(NamedTuple):
+    """A name in a text, and what may stand where it stands."""
+
+    #: Its index among the tokens.
+    at: int
+    kind: str
+    name: str
+    #: The name in front of the dot before it, if any.
+    schema: str
+    #: What stands behind it.
+    follows: str
+    #: Whether it may be the name of a relation there.
+    relation: bool
+    #: Whether there is a dot in front of it.
+    dotted: bool
+
+
+def places(tokens: Sequence[Token]) -> Iterator[Place]:
+    """Yield every name in *tokens*, and whether a relation may be named there."""
+    return _Walk().walk(tokens)
+
+
+def _named(tokens: Sequence[Token], catalog: Catalog) -> Iterator[Finding | None]:
+    """Look up every name, and as a relation those where one may stand."""
+    for place in places(tokens):
+        if place.kind == "quoted" and place.name[:2] in ESCAPES:
+            yield _ESCAPED
+        elif not place.relation or place.follows in (".", "("):
+            yield catalog.types.get(place.name)
+        else:
+            yield catalog.relation(place.schema, place.name)
+        if place.dotted and place.follows != "(" and not place.relation:
+            yield catalog.columns.get(place.name)
+
+
+class _Walk:
     """A walk over tokens that knows where a relation may be named."""
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._catalog = catalog
+    def __init__(self) -> None:
         # For each open parenthesis, whether a comma in it is followed by a relation.
         self._listing = [False]
         # What COPY names stands at the very start.
         self._awaited = True
         self._schema = ""
 
-    def walk(self, tokens: Sequence[Token]) -> Iterator[Finding | None]:
-        """Look up every name, and as a relation those where one may stand."""
+    def walk(self, tokens: Sequence[Token]) -> Iterator[Place]:
+        """Yield every name."""
         before = ""
         for index, (kind, text, _, _) in enumerate(tokens):
             if kind in ("name", "quoted"):
                 follows = tokens[index + 1].text if index + 1 < len(tokens) else ""
-                yield self._named(kind, text, follows)
-                if before == "." and follows != "(" and not self._awaited:
-                    yield self._catalog.columns.get(text)
+                yield Place(
+                    index,
+                    kind,
+                    text,
+                    self._schema,
+                    follows,
+                    self._awaited,
+                    before == ".",
+                )
                 if follows != ".":
                     self._awaited = kind == "name" and self._awaits(text)
                     self._schema = ""
@@ -106,13 +152,6 @@ class _Relations:
                 self._awaited = kind == "op" and self._awaits_behind(text)
                 self._schema = ""
             before = text
-
-    def _named(self, kind: str, name: str, follows: str) -> Finding | None:
-        if kind == "quoted" and name[:2] in _ESCAPES:
-            return _ESCAPED
-        if not self._awaited or follows in (".", "("):
-            return self._catalog.types.get(name)
-        return self._catalog.relation(self._schema, name)
 
     def _awaits(self, word: str) -> bool:
         """Return whether a relation may stand behind *word*; note the clause."""
@@ -134,19 +173,15 @@ class _Relations:
         return sign == "," and self._listing[-1]
 
 
-def _operators(tokens: Sequence[Token], catalog: Catalog) -> list[Finding | None]:
-    """Look up the signs that stand side by side.
+def operators(tokens: Sequence[Token], signs: Iterable[str]) -> list[str]:
+    """Return those of *signs* that the text may use.
 
     Where one operator ends and the next begins is the server's business: whatever is
     part of the run counts.
     """
     runs = "".join(_runs(tokens))
     implied = any(token.text in _IMPLYING for token in tokens)
-    return [
-        finding
-        for sign, finding in catalog.operators.items()
-        if sign in runs or (implied and sign in IMPLIED)
-    ]
+    return [sign for sign in signs if sign in runs or (implied and sign in IMPLIED)]
 
 
 def _runs(tokens: Sequence[Token]) -> Iterator[str]:

@@ -20,6 +20,8 @@ from __future__ import annotations
 from typing import Final
 
 from globaldb.core.postgresql.functions import SPECIAL
+from globaldb.core.postgresql.touched import ROAMING
+from globaldb.drivers.psycopg import tables_query
 
 #: Seconds after which the server gives up.
 TIMEOUT: Final = 10.0
@@ -304,11 +306,19 @@ SELECT kind, schema, coalesce(causes, '{}'), array_agg(DISTINCT name::text)
   FROM answer GROUP BY kind, schema, causes
 """
 
-_QUESTION: Final = f"WITH RECURSIVE{_ROUTINES}{_EDGES}{_CHANGES}{_ANSWER}"
+
+def _question(parts: str, rows: str) -> str:
+    """Return the batch to send, with further *parts*, and further *rows* of answer."""
+    question = f"WITH RECURSIVE{_ROUTINES}{_EDGES}{_CHANGES}{parts}{_ANSWER}{rows}"
+    return _SETTINGS + (
+        question.replace("{special}", _SPECIAL)
+        .replace("{keeps}", _KEEPS)
+        .replace("{call}", _CALL)
+        .replace("{roams}", _quoted(f"^(?:{ROAMING})$"))
+    )
+
 
 #: The batch to send; the last result is the answer.
-QUESTION: Final = _SETTINGS + (
-    _QUESTION.replace("{special}", _SPECIAL)
-    .replace("{keeps}", _KEEPS)
-    .replace("{call}", _CALL)
-)
+QUESTION: Final = _question("", "")
+#: The same, for an answer that tells of tables too.
+QUESTION_WITH_TABLES: Final = _question(tables_query.PARTS, tables_query.ANSWER)
