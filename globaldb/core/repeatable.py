@@ -19,6 +19,8 @@ class Repeatable(NamedTuple):
     changing: bool = False
     #: Its rows come in an order that the text asks for.
     ordered: bool = False
+    #: It asks one relation, alone: of what one connection has, or a single table.
+    alone: bool = False
     #: As many rows as this may be an arbitrary choice out of more.
     most: int | None = None
 
@@ -80,10 +82,20 @@ def repeatable(tokens: Sequence[Token]) -> Repeatable:
             if _changes(tokens, index):
                 return UNKNOWN
             _look(levels[-1], tokens, index)
+    alone = _alone(tokens)
     if not whole.cut or whole.ordered:
-        return Repeatable(ordered=whole.ordered)
+        return Repeatable(ordered=whole.ordered, alone=alone)
     most = _most(tokens)
-    return UNKNOWN if most is None else Repeatable(most=most)
+    return UNKNOWN if most is None else Repeatable(most=most, alone=alone)
+
+
+def _alone(tokens: Sequence[Token]) -> bool:
+    """Whether nothing is read but the one relation behind the only FROM."""
+    words = [token.text for token in tokens if token.kind != "string"]
+    if words.count("from") != 1 or words.count("select") != 1:
+        return False
+    behind = words[words.index("from") :]
+    return "," not in behind and "join" not in behind and "(" not in behind
 
 
 def _look(level: _Level, tokens: Sequence[Token], index: int) -> None:
