@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from operator import attrgetter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-if TYPE_CHECKING:
-    from globaldb.core.position import Lsn
+from globaldb.core.position import Lsn
 
 #: Answers kept one by one; of older ones there are ever fewer, the older the fewer.
 _NEWEST: Final = 256
@@ -68,20 +67,22 @@ class Progress:
         if len(told) > 2 * _NEWEST:
             self._told = told[:-_NEWEST:2] + told[-_NEWEST:]
 
-    def since(self, moment: float) -> int | None:
+    def since(self, moment: float) -> Lsn | None:
         """Return a position that covers all that was committed before *moment*.
 
         The oldest one that is known to; None when the writer was not asked since.
         """
         index = bisect_left(self._told, moment, key=_asked_at)
-        return self._told[index].value if index < len(self._told) else None
+        if index == len(self._told):
+            return None
+        return Lsn(self._told[index].value, self.timeline)
 
-    def known_at(self, lsn: Lsn) -> float | None:
-        """Return when the writer was first heard to be at *lsn* or behind it."""
+    def first(self, lsn: Lsn) -> Told | None:
+        """Return how the writer was first heard to be at *lsn* or behind it."""
         if lsn.timeline != self.timeline:
             return None
         index = bisect_left(self._told, lsn.value, key=_value)
-        return self._told[index].answered_at if index < len(self._told) else None
+        return self._told[index] if index < len(self._told) else None
 
     def ages(self, replayed: Lsn, asked_at: float) -> Ages:
         """Compare with what a reader, asked at *asked_at*, had replayed."""

@@ -48,6 +48,11 @@ class Route:
     waited: float = 0.0
     #: Nodes that were tried before, and did not serve.
     tried: tuple[str, ...] = ()
+    #: Seconds that the nearest reader was expected to take until it had that; None
+    #: when it had it already, or nothing was known of how it lags.
+    estimate: float | None = None
+    #: What the nodes that were not chosen for it were expected to cost, in seconds.
+    alternatives: tuple[tuple[str, float], ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.role.value} {self.node or '(none)'}: {self.reason}"

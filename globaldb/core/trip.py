@@ -57,6 +57,8 @@ class Reply:
     """
 
     status: LinkStatus = LinkStatus.IDLE
+    #: Monotonic seconds just before anything was sent.
+    asked_at: float = 0.0
     #: The bytes may have left for the server.
     sent: bool = False
     #: How far the reader had replayed, as a number on its own timeline.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections import deque
+from functools import partial
 from itertools import count
 from random import Random
 from time import monotonic
@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.lending import PoolLimits
 from globaldb.core.position import Position
+from globaldb.core.progress import Progress, Told
 from globaldb.core.selection import less_loaded, nearest
 from globaldb.core.topology import Role, Topology
 from globaldb.errors import InterfaceError, NoNodeAvailableError
 from globaldb.runtime import events
 from globaldb.runtime.catalog import CatalogKeeper
+from globaldb.runtime.freshness import Freshness, ask_writer
+from globaldb.runtime.lookout import Lookout
 from globaldb.runtime.monitor import Monitor
 from globaldb.runtime.node import Node
 from globaldb.runtime.worker import Worker
@@ -27,13 +30,11 @@ if TYPE_CHECKING:
 
     from globaldb.config import Config
     from globaldb.core.knowledge import Knowledge
+    from globaldb.core.position import Lsn
     from globaldb.core.topology import NodeState, Sample
     from globaldb.runtime.port import Driver
 
 _sessions = count(1)
-
-#: How many of the writer's positions are remembered: one a probe.
-_HISTORY = 600
 
 
 class ClusterRuntime:
@@ -50,7 +51,8 @@ class ClusterRuntime:
         #: Text to statement, remembering what was asked for lately.
         self.lookup = knowledge.cache.lookup
         self.random = Random()
-        self._threads = 2 * len(config.nodes) + 1
+        # For each node: a connection to open, one to clean, a commit to follow.
+        self._threads = 3 * len(config.nodes) + 1
         self.worker = Worker(threads=self._threads)
         self.nodes: dict[str, Node] = {}
         for address in config.nodes:
@@ -62,8 +64,11 @@ class ClusterRuntime:
         #: only, and is asked for by each statement that has to be placed.
         self._near: tuple[Topology | None, tuple[NodeState, ...]] = (None, ())
         self._failed_once: set[str] = set()
-        #: When the writer was asked where it is, and what it said, newest last.
-        self._writer_history: deque[tuple[float, Position]] = deque(maxlen=_HISTORY)
+        #: When the writer was asked where it is, and what it said.
+        self._progress = Progress()
+        self._telling = threading.Lock()
+        self.freshness = self._new_freshness()
+        self.lookout = Lookout(self)
         self.system = ""
         self.monitor = Monitor(self)
         self.catalog = CatalogKeeper(self)
@@ -156,10 +161,17 @@ class ClusterRuntime:
         The oldest one the writer gave when asked after *moment* (monotonic seconds);
         None when it was not asked since.
         """
-        for asked_at, position in list(self._writer_history):
-            if asked_at >= moment:
-                return position
-        return None
+        with self._telling:
+            lsn = self._progress.since(moment)
+        return None if lsn is None else Position(lsn)
+
+    def first_told(self, lsn: Lsn) -> Told | None:
+        """Return how the writer was first heard to be at *lsn*, or behind it.
+
+        None when nothing that this process heard of it covers that.
+        """
+        with self._telling:
+            return self._progress.first(lsn)
 
     # What nodes say.
 
@@ -179,10 +191,31 @@ class ClusterRuntime:
                 before = self.topology
                 self.topology = before.observe(name, sample)
                 if sample.role is Role.WRITER:
-                    position = Position(sample.position)
-                    self._writer_history.append((sample.asked_at, position))
+                    self.told(Position(sample.position), sample.asked_at)
+                else:
+                    self._compare(name, sample)
                 self._report(name, before)
             self._changed.notify_all()
+
+    def told(self, position: Position, asked_at: float) -> None:
+        """Take in where the writer said it was when asked at *asked_at*."""
+        lsn, commit = position.lsn, position.xids is not None
+        if lsn is not None and lsn.timeline:
+            now = monotonic()
+            with self._telling:
+                self._progress.note(
+                    lsn, asked_at=asked_at, answered_at=now, commit=commit
+                )
+
+    def _compare(self, name: str, sample: Sample) -> None:
+        """Learn of a reader's lag from which commits it has, and which not yet."""
+        with self._telling:
+            present, absent = self._progress.ages(sample.position, sample.asked_at)
+        learnt, now = self.nodes[name].catch_up, monotonic()
+        if present is not None and present >= 0:
+            learnt.at_most(present, now)
+        if absent is not None:
+            learnt.at_least(absent, now)
 
     def lose(self, name: str, problem: str) -> None:
         """Take in that node *name* does not answer, and why."""
@@ -243,6 +276,7 @@ class ClusterRuntime:
             return
         self._closed = True
         self.monitor.stop()
+        self.lookout.stop()
         for node in self.nodes.values():
             node.pool.close()
         self.worker.close(wait=2.0)
@@ -261,6 +295,9 @@ class ClusterRuntime:
             node.pool.forget_after_fork()
         self.monitor = Monitor(self)
         self.catalog = self.catalog.after_fork()
+        self._telling = threading.Lock()
+        self.freshness = self._new_freshness()
+        self.lookout = Lookout(self)
         for session in list(self.sessions):
             session.forget_after_fork()
 
@@ -271,6 +308,9 @@ class ClusterRuntime:
             f"writer {writer.name if writer else 'not known'}, "
             f"{len(self.topology.readers)} readers>"
         )
+
+    def _new_freshness(self) -> Freshness:
+        return Freshness(partial(ask_writer, self), longest=self.config.connect_timeout)
 
     def _refuse_closed(self) -> None:
         if self._closed:

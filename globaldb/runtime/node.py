@@ -5,13 +5,14 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from globaldb.core.latency import smoothed
+from globaldb.core.catchup import CatchUp
+from globaldb.core.position import Lsn
 from globaldb.runtime.pool import Pool
 
 if TYPE_CHECKING:
     from globaldb.config import NodeAddress
     from globaldb.core.lending import PoolLimits
-    from globaldb.core.position import Lsn, Position
+    from globaldb.core.position import Position
     from globaldb.core.topology import NodeState
     from globaldb.runtime.cluster import ClusterRuntime
 
@@ -29,8 +30,8 @@ class Node:
         self.replayed: Lsn | None = None
         #: When something about it was last not as believed (monotonic seconds).
         self.doubted_at = float("-inf")
-        #: Smoothed seconds from a commit's reply until it was visible here.
-        self.catch_up: float | None = None
+        #: How long commits take to become visible here.
+        self.catch_up = CatchUp()
         self.pool: Pool[Any] = Pool(
             self.name,
             open=self._open,
@@ -69,10 +70,27 @@ class Node:
         ):
             self.replayed = position
 
-    def wrote(self, position: Position) -> None:
-        """Take note that this node, the writer, has committed up to *position*."""
+    def showed(self, value: int | None) -> Lsn | None:
+        """Make a position of what this node, a reader, said that it had replayed.
+
+        The timeline is that of the last probe. A reader moves to a newer timeline only
+        where the two agree, so a number reached since then counts for the older one.
+        """
+        sampled = self.state.position
+        if value is None or sampled is None:
+            return None
+        position = Lsn(value, sampled.timeline)
+        self.saw(position)
+        return position
+
+    def wrote(self, position: Position, asked_at: float) -> None:
+        """Take note that this node, the writer, has committed up to *position*.
+
+        *asked_at* is when the question was sent (monotonic seconds).
+        """
         if position.lsn is not None:
             self.saw(position.lsn)
+        self._cluster.told(position, asked_at)
 
     def doubt(self) -> None:
         """Take back what is known of its position: it may have restarted.
@@ -81,10 +99,6 @@ class Node:
         """
         self.replayed = None
         self.doubted_at = monotonic()
-
-    def caught_up_after(self, seconds: float) -> None:
-        """Take note of how long a commit took to become visible here."""
-        self.catch_up = smoothed(self.catch_up, seconds)
 
     def _open(self, deadline: float) -> Any:
         return self._cluster.driver.open(self._cluster.config, self.address, deadline)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from globaldb.core.lending import Lease
     from globaldb.core.trip import Trip
     from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.freshness import Newest
     from globaldb.runtime.node import Node
 
 T = TypeVar("T")
@@ -43,6 +44,9 @@ class Shell(Protocol):
 
     async def sleep(self, seconds: float) -> None:
         """Pause."""
+
+    async def newest(self, deadline: float | None) -> Newest | None:
+        """Learn where the writer is now, together with others that ask."""
 
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""
@@ -76,7 +80,7 @@ class BlockingShell:
         self, link: Any, call: Any, trip: Trip, deadline: float | None
     ) -> Reply:
         """Make one round trip. Errors of the database and of the link are replies."""
-        reply = Reply()
+        reply = Reply(asked_at=time.monotonic())
         self.busy = link
         try:
             with link.until(deadline):
@@ -96,6 +100,10 @@ class BlockingShell:
     async def sleep(self, seconds: float) -> None:
         """Pause the calling thread."""
         time.sleep(seconds)  # noqa: ASYNC251 - this shell blocks, by its name
+
+    async def newest(self, deadline: float | None) -> Newest | None:
+        """Learn where the writer is now, together with others that ask."""
+        return self._cluster.freshness.newest(deadline)
 
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""

@@ -23,20 +23,25 @@ def told(
     return progress
 
 
+def known_at(progress: Progress, value: int) -> float | None:
+    first = progress.first(Lsn(value, 1))
+    return None if first is None else first.answered_at
+
+
 def test_a_position_since_a_moment_was_asked_for_after_it() -> None:
     progress = told((1.0, 10), (2.0, 20), (3.0, 30))
     assert [progress.since(moment) for moment in (0.5, 1.0, 1.5, 3.0, 3.5)] == [
-        10,
-        10,
-        20,
-        30,
+        Lsn(10, 1),
+        Lsn(10, 1),
+        Lsn(20, 1),
+        Lsn(30, 1),
         None,
     ]
 
 
 def test_a_position_is_as_old_as_the_first_answer_at_or_behind_it() -> None:
     progress = told((1.0, 10), (2.0, 20), (3.0, 20))
-    assert [progress.known_at(Lsn(value, 1)) for value in (5, 10, 15, 20, 25)] == [
+    assert [known_at(progress, value) for value in (5, 10, 15, 20, 25)] == [
         1.1,
         1.1,
         2.1,
@@ -47,11 +52,11 @@ def test_a_position_is_as_old_as_the_first_answer_at_or_behind_it() -> None:
 
 def test_an_answer_that_was_overtaken_makes_no_position_older() -> None:
     progress = told((2.0, 20), (2.5, 10), (1.0, 30))
-    assert progress.known_at(Lsn(10, 1)) == 2.1
-    assert progress.known_at(Lsn(30, 1)) == 1.1
+    assert known_at(progress, 10) == 2.1
+    assert known_at(progress, 30) == 1.1
     # Whatever was asked at 1.0 is further on than what was asked at 2.0.
-    assert progress.since(1.5) == 20
-    assert progress.since(2.0) == 20
+    assert progress.since(1.5) == Lsn(20, 1)
+    assert progress.since(2.0) == Lsn(20, 1)
     assert progress.since(2.1) is None
 
 
@@ -69,12 +74,12 @@ def test_only_a_commit_of_this_process_tells_when_it_was_made() -> None:
 
 def test_positions_of_another_timeline_are_not_compared() -> None:
     progress = told((1.0, 10), timeline=2)
-    assert progress.known_at(Lsn(5, 1)) is None
+    assert progress.first(Lsn(5, 1)) is None
     assert progress.ages(Lsn(50, 1), 2.0) == Ages(None, None)
     progress.note(Lsn(99, 1), asked_at=2.0, answered_at=2.1)
     assert progress.since(1.5) is None
     progress.note(Lsn(5, 3), asked_at=3.0, answered_at=3.1)
-    assert progress.since(0.0) == 5
+    assert progress.since(0.0) == Lsn(5, 3)
 
 
 @given(st.lists(st.tuples(st.floats(0, 9), st.integers(0, 99)), max_size=2000))

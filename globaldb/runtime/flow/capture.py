@@ -5,19 +5,16 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from globaldb.core.position import Lsn, Position
+from globaldb.core.position import Position
 from globaldb.core.trip import Trip
 from globaldb.runtime.flow.faults import fault_of, raise_fault
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
+    from globaldb.core.position import Lsn
+    from globaldb.runtime.flow.wait import Wait
     from globaldb.runtime.node import Node
     from globaldb.runtime.session import Session
-
-#: Pauses between looks at a reader that has not caught up: the first ones are short,
-#: because most waits are.
-_FIRST_PAUSE = 0.001
-_LONGEST_PAUSE = 0.02
 
 
 async def current_position(session: Session) -> Position | None:
@@ -56,6 +53,7 @@ async def capture_at_writer(session: Session) -> None:
         raise_fault(error)
     if reply.position is not None:
         session.books.captured(reply.position, monotonic())
+        node.wrote(reply.position, reply.asked_at)
 
 
 async def leave_reader(session: Session) -> bool:
@@ -90,41 +88,21 @@ async def replayed(session: Session, node: Node, lease: Lease[Any]) -> Lsn | Non
     if reply.error is not None:
         fault_of(session, reply.error, lease.connection)
         return None
-    return position_of(node, reply.replayed)
-
-
-def position_of(node: Node, value: int | None) -> Lsn | None:
-    """Make a position of what a reader said; it grows what is known of the node.
-
-    The timeline is that of the last probe. A reader moves to a newer timeline only
-    where the two agree, so a number reached since then counts for the older one.
-    """
-    sampled = node.state.position
-    if value is None or sampled is None:
-        return None
-    position = Lsn(value, sampled.timeline)
-    node.saw(position)
-    return position
+    return node.showed(reply.replayed)
 
 
 async def wait_for(
-    session: Session, node: Node, lease: Lease[Any], required: Position, until: float
+    session: Session, lease: Lease[Any], required: Position, wait: Wait
 ) -> bool:
-    """Wait until *node* has replayed *required*, no longer than *until*."""
-    pause = _FIRST_PAUSE
+    """Wait until the node of *wait* has replayed *required*, while it is worth it."""
+    node = wait.node
     while True:
+        asked_at = monotonic()
         position = await replayed(session, node, lease)
         if position is None or required.lsn is None:
             return False
         if position.covers(required.lsn):
-            if session.books.floor == required:
-                node.caught_up_after(monotonic() - session.books.floor_at)
+            wait.found(asked_at)
             return True
-        remaining = until - monotonic()
-        if remaining <= 0:
-            if session.books.floor == required:
-                # It takes at least that long: the next one need not wait to learn it.
-                node.caught_up_after(monotonic() - session.books.floor_at)
+        if not await wait.again(asked_at):
             return False
-        await session.shell.sleep(min(pause, remaining))
-        pause = min(pause * 1.5, _LONGEST_PAUSE)

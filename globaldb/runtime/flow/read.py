@@ -3,31 +3,38 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import Enum
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
 from globaldb.core.routing import NEAREST_READER, Decision, Fence, Route
+from globaldb.core.selection import less_loaded
 from globaldb.core.statement import Execute
 from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import Error, NoNodeAvailableError, PoolTimeoutError
 from globaldb.runtime import events
-from globaldb.runtime.flow.capture import leave_reader, position_of, wait_for
+from globaldb.runtime.flow.capture import leave_reader, wait_for
 from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unwanted, wanted
 from globaldb.runtime.flow.send import company, send, settle
+from globaldb.runtime.flow.wait import Wait
 from globaldb.runtime.flow.write import write
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from globaldb.core.lending import Lease
     from globaldb.core.position import Position
+    from globaldb.core.topology import NodeState
     from globaldb.core.trip import Reply
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
+
+#: Seconds beyond its trips that a read may take to be asked in vain.
+_LIGHT = 0.001
 
 #: What a node may do to a read without the statement being at fault: it is repeated
 #: elsewhere.
@@ -71,7 +78,18 @@ class _Attempts:
     tried: list[str]
     #: Runs the read where nothing but the writer will do.
     otherwise: Callable[..., Awaitable[None]]
-    waited: float = 0.0
+    #: The wait for the reader tried last, if it was not known to have caught up.
+    wait: Wait | None = None
+
+
+class _Outcome(Enum):
+    """What became of a read at one reader."""
+
+    SERVED = "served"
+    #: The node gave it up: another one has to be tried.
+    GIVEN_UP = "given up"
+    #: It is not worth waiting for.
+    BEHIND = "behind"
 
 
 async def read(
@@ -91,7 +109,10 @@ async def read(
         if isinstance(place, str):
             await otherwise(session, work, place, tried=tuple(attempts.tried))
             return
-        if await _read_at(session, attempts, place):
+        outcome = await _read_at(session, attempts, place)
+        if outcome is _Outcome.BEHIND:
+            await _read_elsewhere(session, attempts, place)
+        if outcome is not _Outcome.GIVEN_UP:
             return
 
 
@@ -99,7 +120,7 @@ async def find_reader(
     session: Session, decision: Decision, tried: list[str]
 ) -> Place | str:
     """Choose a reader, or say by a reason code why only the writer will do."""
-    node = _nearest(session, tried)
+    node = _nearest(session, decision.required, tried)
     if node is None:
         return "no_reader"
     if node.state.role is not Role.READER:
@@ -115,53 +136,122 @@ async def find_reader(
         # Monotonic reads: the new node must have what the old one may have shown.
         if not await leave_reader(session):
             return "last_reader_gone"
-        required = session.books.floor
+        floor = session.books.floor
+        if required is not None and floor is not None:
+            floor = required.merge(floor)
+        required = floor
     return Place(node, required)
 
 
-def _nearest(session: Session, tried: list[str]) -> Node | None:
+def _nearest(
+    session: Session, required: Position | None, tried: list[str]
+) -> Node | None:
     cluster = session.cluster
-    region = session.region_option
+    near = cluster.near(region=session.region_option, without=tried)
     stay = session.books.read_node
+    if not any(state.name == stay for state in near):
+        stay = None
+    if required is not None and len(near) > 1:
+        return _soonest(session, required, near, stay)
     if stay is not None:
-        near = cluster.near(region=region, without=tried)
-        if any(state.name == stay for state in near):
-            return cluster.nodes[stay]
-    return cluster.pick(region=region, without=tried)
+        return cluster.nodes[stay]
+    return cluster.pick(region=session.region_option, without=tried)
 
 
-async def _read_at(session: Session, attempts: _Attempts, place: Place) -> bool:
-    """Read at *place*; False when another node has to be tried."""
-    node = place.node
+def _soonest(
+    session: Session, required: Position, near: Sequence[NodeState], stay: str | None
+) -> Node:
+    """Choose the reader that is expected to answer first.
+
+    A session stays where it is if that is as good: what it has seen there would have
+    to be known before it leaves.
+    """
+    nodes = session.cluster.nodes
+    ready = [state for state in near if Place(nodes[state.name], required).caught_up]
+    if any(state.name == stay for state in ready):
+        return nodes[stay or ""]
+    if ready:
+        sample = session.cluster.random.sample
+        return nodes[less_loaded(ready, lambda name: nodes[name].load, sample).name]
+
+    def cost(state: NodeState) -> tuple[float, int]:
+        node = nodes[state.name]
+        leaving = 0.0 if stay in (None, state.name) else state.latency or 0.0
+        wait = Wait(session, node, required, None)
+        return wait.outlook.cost + leaving, node.load
+
+    return nodes[min(near, key=cost).name]
+
+
+async def _read_at(session: Session, attempts: _Attempts, place: Place) -> _Outcome:
+    """Read at *place*, once it has caught up."""
+    node, work = place.node, attempts.work
+    if place.required is not None and not place.caught_up:
+        attempts.wait = Wait(session, node, place.required, work.deadline)
+        if not attempts.wait.worth_a_look:
+            return _Outcome.BEHIND
     try:
-        lease = await session.shell.borrow(node, attempts.work.deadline)
+        lease = await session.shell.borrow(node, work.deadline)
     except PoolTimeoutError:
         raise
     except Error:
-        _give_up(session, node, attempts)
-        return False
+        return _give_up(session, node, attempts)
     try:
-        guard = not place.caught_up
-        reply = await _ask(session, attempts, lease, guard=guard)
-        if guard and _reached(place, reply):
-            _learn(session, place)
-        elif guard:
-            raise_unwanted(reply)
-            if reply.status is LinkStatus.LOST:
-                _give_up(session, node, attempts)
-                return False
-            # Whatever it answered, it answered too early.
-            if not await _worth_waiting(session, attempts, lease, place):
-                tried = tuple(attempts.tried)
-                await attempts.otherwise(
-                    session, attempts.work, "reader_behind", tried=tried
-                )
-                return True
+        if attempts.wait is None:
             reply = await _ask(session, attempts, lease, guard=False)
+        else:
+            found = await _ask_in_time(session, attempts, lease, place, attempts.wait)
+            if found is None:
+                return _Outcome.BEHIND
+            reply = found
         return await _judge(session, attempts, lease, place, reply)
     finally:
         if session.lease is not lease:
             session.hand_back(lease, node)
+
+
+async def _ask_in_time(
+    session: Session, attempts: _Attempts, lease: Lease[Any], place: Place, wait: Wait
+) -> Reply | None:
+    """Ask until the answer is late enough; None when the writer had better be asked.
+
+    The read goes along with each look, so that the look that finds the reader caught
+    up brings the answer. Only a read that takes its time waits until it is.
+    """
+    light = 2 * (wait.node.state.latency or 0.0) + _LIGHT
+    while True:
+        asked_at = monotonic()
+        reply = await _ask(session, attempts, lease, guard=True)
+        if _reached(place, reply):
+            wait.found(asked_at)
+            return reply
+        # Whatever it answered, it answered too early.
+        raise_unwanted(reply)
+        if reply.status is LinkStatus.LOST:
+            return reply
+        took = monotonic() - asked_at
+        if not await wait.again(asked_at):
+            return None
+        if took > light and place.required is not None:
+            if not await wait_for(session, lease, place.required, wait):
+                return None
+            return await _ask(session, attempts, lease, guard=False)
+
+
+async def _read_elsewhere(session: Session, attempts: _Attempts, place: Place) -> None:
+    """Ask the writer, because it is expected to answer sooner than *place*."""
+    wait = attempts.wait
+    tried = tuple(attempts.tried)
+    if wait is not None:
+        wait.give_up()
+    await attempts.otherwise(session, attempts.work, "reader_behind", tried=tried)
+    if wait is not None and session.route is not None:
+        session.route = replace(
+            session.route,
+            waited=wait.spent,
+            estimate=wait.outlook.expected,
+            alternatives=((place.node.name, wait.outlook.cost),),
+        )
 
 
 async def _ask(
@@ -175,42 +265,10 @@ async def _ask(
 
 def _reached(place: Place, reply: Reply) -> bool:
     """Whether the reader had replayed what is required before it answered."""
-    position = position_of(place.node, reply.replayed)
+    position = place.node.showed(reply.replayed)
     if position is None or place.required is None or place.required.lsn is None:
         return False
     return position.covers(place.required.lsn)
-
-
-def _learn(session: Session, place: Place) -> None:
-    """Take note that a reader had caught up at the first look."""
-    if session.books.floor != place.required:
-        return
-    age = monotonic() - session.books.floor_at
-    known = place.node.catch_up
-    if known is not None and age < known:
-        # Nothing older is learnt from: how long it took is then not known.
-        place.node.caught_up_after(age)
-
-
-async def _worth_waiting(
-    session: Session, attempts: _Attempts, lease: Lease[Any], place: Place
-) -> bool:
-    """Wait for the reader as long as that is expected to beat asking the writer."""
-    required = place.required
-    if required is None:
-        return True
-    writer = session.cluster.topology.writer
-    price = writer.latency if writer is not None else None
-    node = place.node
-    started = monotonic()
-    if price is not None and node.catch_up is not None:
-        expected = node.catch_up - (started - session.books.floor_at)
-        if expected + (node.state.latency or 0.0) > price:
-            return False
-    longest = price if price is not None else session.cluster.config.fence_wait
-    reached = await wait_for(session, node, lease, required, started + longest)
-    attempts.waited += monotonic() - started
-    return reached
 
 
 async def _judge(
@@ -219,20 +277,19 @@ async def _judge(
     lease: Lease[Any],
     place: Place,
     reply: Reply,
-) -> bool:
+) -> _Outcome:
     """Take the reader's answer, or decide who else is to be asked."""
     node, work = place.node, attempts.work
-    session.route = _route(attempts, place)
+    session.route = _route(session, attempts, place)
     if reply.error is not None:
         fault = fault_of(session, reply.error, lease.connection)
         if fault is Fault.READ_ONLY:
             tried = (*attempts.tried, node.name)
             await attempts.otherwise(session, work, "refused_by_reader", tried=tried)
             remember(session, work.source, node, reply.error)
-            return True
+            return _Outcome.SERVED
         if fault in _ELSEWHERE and wanted(reply):
-            _give_up(session, node, attempts)
-            return False
+            return _give_up(session, node, attempts)
         settle(session, lease, node, reply)
         raise_fault(reply.error)
     settle(session, lease, node, reply)
@@ -240,7 +297,7 @@ async def _judge(
         work.on_success(lease.connection)
     session.books.read(node.name, monotonic())
     _warm(session, attempts, node)
-    return True
+    return _Outcome.SERVED
 
 
 def remember(
@@ -261,17 +318,19 @@ def remember(
     cluster.catalog.missed()
 
 
-def _give_up(session: Session, node: Node, attempts: _Attempts) -> None:
+def _give_up(session: Session, node: Node, attempts: _Attempts) -> _Outcome:
     attempts.tried.append(node.name)
+    attempts.wait = None
     session.cluster.suspect(node.name)
     if len(attempts.tried) > len(session.cluster.nodes):
         raise NoNodeAvailableError(
             f"no node served the read; tried {', '.join(attempts.tried)}"
         )
+    return _Outcome.GIVEN_UP
 
 
-def _route(attempts: _Attempts, place: Place) -> Route:
-    statement = attempts.work.statement
+def _route(session: Session, attempts: _Attempts, place: Place) -> Route:
+    statement, wait = attempts.work.statement, attempts.wait
     return Route(
         role=Role.READER,
         node=place.node.name,
@@ -281,9 +340,16 @@ def _route(attempts: _Attempts, place: Place) -> Route:
         statement=statement.reason,
         fence=Fence.NONE if place.required is None else Fence.EXACT,
         required=None if place.required is None else str(place.required),
-        waited=attempts.waited,
+        waited=0.0 if wait is None else wait.waited,
+        estimate=None if wait is None else wait.outlook.expected,
+        alternatives=() if wait is None else _writer_instead(session, wait),
         tried=tuple(attempts.tried),
     )
+
+
+def _writer_instead(session: Session, wait: Wait) -> tuple[tuple[str, float], ...]:
+    writer = session.cluster.topology.writer
+    return () if writer is None else ((writer.name, wait.price),)
 
 
 def _warm(session: Session, attempts: _Attempts, node: Node) -> None:
@@ -292,7 +358,7 @@ def _warm(session: Session, attempts: _Attempts, node: Node) -> None:
     Only a decision about plain reads: where a setting or the connection's own answer
     was served says nothing about them.
     """
-    if attempts.decision.reason != NEAREST_READER or attempts.waited:
+    if attempts.decision.reason != NEAREST_READER:
         return
     if events.each_statement():
         return
@@ -300,5 +366,8 @@ def _warm(session: Session, attempts: _Attempts, node: Node) -> None:
         return
     if session.has_options or session.lease is not None or session.route is None:
         return
-    version = session.cluster.topology.version
-    session.hot = Hot(version, node, session.route)
+    route = session.route
+    if attempts.wait is not None:
+        # The next one will not wait: it is known by then that the node has caught up.
+        route = replace(route, waited=0.0, estimate=None, alternatives=())
+    session.hot = Hot(session.cluster.topology.version, node, route)

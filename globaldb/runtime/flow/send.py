@@ -160,7 +160,7 @@ def settle(session: Session, lease: Lease[Any], node: Node, reply: Reply) -> Non
         events.position_missing(session, node, reply)
     if reply.position is not None:
         session.books.captured(reply.position, monotonic())
-        node.wrote(reply.position)
+        node.wrote(reply.position, reply.asked_at)
 
 
 def _sync_transaction(session: Session, status: LinkStatus, *, committed: bool) -> None:

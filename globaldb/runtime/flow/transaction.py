@@ -33,8 +33,9 @@ from globaldb.runtime.flow.faults import (
     raise_unknown,
     wanted,
 )
-from globaldb.runtime.flow.read import find_reader
+from globaldb.runtime.flow.read import Place, find_reader
 from globaldb.runtime.flow.send import company, send, settle
+from globaldb.runtime.flow.wait import Wait
 from globaldb.runtime.flow.write import borrow_writer, refuse_foreign
 
 if TYPE_CHECKING:
@@ -169,9 +170,8 @@ async def fresh_reader(
             continue
         fresh = found.caught_up
         if not fresh and found.required is not None:
-            until = monotonic() + _price(session)
             try:
-                fresh = await wait_for(session, node, lease, found.required, until)
+                fresh = await _wait_at(session, lease, found, deadline)
             except BaseException:
                 session.hand_back(lease, node)
                 raise
@@ -183,11 +183,17 @@ async def fresh_reader(
         session.hand_back(lease, node, Outcome.DISCARD)
 
 
-def _price(session: Session) -> float:
-    writer = session.cluster.topology.writer
-    if writer is not None and writer.latency is not None:
-        return writer.latency
-    return session.cluster.config.fence_wait
+async def _wait_at(
+    session: Session, lease: Lease[Any], place: Place, deadline: float | None
+) -> bool:
+    """Wait until the reader has caught up; False when the writer is the better way."""
+    if place.required is None:
+        return True
+    wait = Wait(session, place.node, place.required, deadline)
+    if wait.worth_a_look and await wait_for(session, lease, place.required, wait):
+        return True
+    wait.give_up()
+    return False
 
 
 async def _run(session: Session, work: Work, node: Node, lease: Lease[Any]) -> Reply:
@@ -284,7 +290,7 @@ async def _committed(
         events.position_missing(session, node, reply)
     if reply.position is not None:
         session.books.captured(reply.position, monotonic())
-        node.wrote(reply.position)
+        node.wrote(reply.position, reply.asked_at)
     elif not writer:
         session.books.read(node.name, monotonic())
     done = reply.done and ok

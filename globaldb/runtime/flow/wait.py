@@ -1,0 +1,127 @@
+"""Waiting for a reader, as long as that is expected to be quicker than the writer."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from globaldb.core.catchup import Outlook
+    from globaldb.core.position import Position
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.session import Session
+
+#: Seconds between two looks, at least, beside the trip that a look takes.
+_SHORTEST_PAUSE: Final = 0.0005
+
+
+def price(session: Session) -> float:
+    """Seconds that the writer would take to answer instead.
+
+    Without a writer there is no other way than to wait, for ``fence_wait``.
+    """
+    cluster = session.cluster
+    writer = cluster.topology.writer
+    if writer is None or writer.latency is None:
+        return cluster.config.fence_wait
+    return writer.latency
+
+
+class Wait:
+    """One read and one reader: whether and when to look at it, when to give up.
+
+    What its looks find is learnt, for the next read to know.
+    """
+
+    def __init__(
+        self, session: Session, node: Node, required: Position, deadline: float | None
+    ) -> None:
+        self.node = node
+        self.began = monotonic()
+        self._session = session
+        self._lsn = required.lsn
+        self._deadline = deadline
+        #: Seconds that the writer is expected to take instead.
+        self.price = price(session)
+        #: Seconds spent when it was given up.
+        self.spent = 0.0
+        told = None
+        if required.lsn is not None:
+            told = session.cluster.first_told(required.lsn)
+        #: A commit of this process: what becomes of it says how readers lag.
+        self._commit = (
+            told is not None
+            and told.commit
+            and required.lsn is not None
+            and told.value == required.lsn.value
+        )
+        self._known_at = self.began if told is None else told.answered_at
+        self._missing: float | None = None
+        self._until = self.began
+        self.outlook = self._weigh(self.began)
+
+    @property
+    def worth_a_look(self) -> bool:
+        """Whether to ask the reader at all.
+
+        A look at a reader nearby costs next to nothing, so it is left out only where
+        it is known to be too early.
+        """
+        return not self._commit or self.outlook.cost < self.price
+
+    @property
+    def waited(self) -> float:
+        """Seconds since the wait began."""
+        return monotonic() - self.began
+
+    def found(self, asked_at: float) -> None:
+        """Learn that a look sent at *asked_at* has found the reader caught up."""
+        if not self._commit:
+            return
+        age, learnt = asked_at - self._known_at, self.node.catch_up
+        if self._missing is None:
+            learnt.at_most(age, asked_at)
+        else:
+            learnt.reached(self._missing, age, asked_at)
+
+    async def again(self, asked_at: float) -> bool:
+        """Sleep until the next look; False when it is time to ask the writer.
+
+        A look sent at *asked_at* has found the reader behind.
+        """
+        if self._missing is None:
+            self.outlook = self._weigh(asked_at, behind=True)
+            self._until = self._limit(monotonic() + self.outlook.patience)
+        self._missing = asked_at - self._known_at
+        now = monotonic()
+        remaining = self._until - now
+        if remaining <= 0:
+            return False
+        trip = self.node.state.latency or 0.0
+        pause = self.node.catch_up.pause(
+            now - self._known_at, max(_SHORTEST_PAUSE, trip / 4)
+        )
+        await self._session.shell.sleep(min(pause, remaining))
+        return True
+
+    def give_up(self) -> None:
+        """Go elsewhere; the reader is watched, so that the next read knows more."""
+        self.spent = self.waited
+        if self._commit and self._lsn is not None:
+            missing, now = self._missing, monotonic()
+            if missing is not None:
+                self.node.catch_up.at_least(missing, now)
+            self._session.cluster.lookout.watch(self.node, self._lsn, self._known_at)
+
+    def _weigh(self, at: float, *, behind: bool = False) -> Outlook:
+        return self.node.catch_up.outlook(
+            max(at - self._known_at, 0.0),
+            trip=self.node.state.latency or 0.0,
+            otherwise=self.price,
+            behind=behind,
+        )
+
+    def _limit(self, until: float) -> float:
+        config = self._session.cluster.config
+        until = min(until, self.began + self.price + config.fence_wait)
+        return until if self._deadline is None else min(until, self._deadline)
