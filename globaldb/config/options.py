@@ -206,6 +206,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         2.0,
         "How long reads go to the writer after a write when no exact fence exists",
     ),
+    Option(
+        "safe_lag_scope",
+        Kind.TEXT,
+        "Which reads have to see a write: all of the session, or those of its tables",
+        default="session",
+        choices=("session", "table"),
+    ),
     duration(
         "fence_wait",
         1.0,

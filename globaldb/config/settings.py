@@ -52,6 +52,7 @@ class Config:
     timeout: float | None
     max_staleness: float | None
     safe_lag_window: float
+    safe_lag_scope: str
     fence_wait: float
     token_secret: Secret | None
     token_secret_previous: Secret | None

@@ -13,15 +13,17 @@ from globaldb.core.catalog import EMPTY, Catalog, Kind
 from globaldb.core.hints import hints
 from globaldb.core.learned import Learned, fingerprint
 from globaldb.core.lexer import decoded
-from globaldb.core.query_cache import QueryCache
+from globaldb.core.query_cache import LONGEST, QueryCache
 from globaldb.core.repeatable import Repeatable, repeatable
 from globaldb.core.statement import Statement, Verdict
+from globaldb.core.tables import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from globaldb.core.learned import Lesson
     from globaldb.core.lexer import Token
+    from globaldb.core.tables import Touched
 
 #: What only a reader may refuse, and so what can be learnt about.
 _READS = frozenset((Verdict.READ, Verdict.NODE_LOCAL))
@@ -33,6 +35,8 @@ class Language(NamedTuple):
 
     classify: Callable[[str | bytes, Catalog], Statement]
     tokenize: Callable[[str], Sequence[Token]]
+    #: Tells which tables a statement reads and writes, where anybody can tell.
+    touched: Callable[[Statement, Sequence[Token], Catalog], Touched] | None = None
 
 
 class Look(NamedTuple):
@@ -59,6 +63,7 @@ class Knowledge:
         "_said",
         "cache",
         "looks",
+        "touched",
     )
 
     def __init__(
@@ -80,6 +85,8 @@ class Knowledge:
         self.cache = QueryCache(self._classify, entries=entries)
         #: What each read of a transaction looks like.
         self.looks = QueryCache(self._look, entries=entries)
+        #: The tables that each text reads and writes, for sessions that ask.
+        self.touched = QueryCache(self._touched, entries=entries)
 
     @property
     def catalog(self) -> Catalog:
@@ -109,16 +116,24 @@ class Knowledge:
         if before.entries:
             self._learned.clear()
         self.cache.clear()
+        self.touched.clear()
 
     def forget(self) -> None:
-        """Forget what was learnt and classified: the database has changed."""
+        """Forget what was learnt and classified: the database has changed.
+
+        What a table leads to is not known until the catalog was read again.
+        """
         self._learned.clear()
+        if self._catalog.tables is not None:
+            self._catalog = replace(self._catalog, tables=None)
         self.cache.clear()
+        self.touched.clear()
 
     def learn(self, sql: str | bytes, problem: str, node: str, now: float) -> None:
         """Remember that *node*, a reader, refused *sql* because it only reads."""
         if self._learned.remember(decoded(sql), problem, node, now):
             self.cache.clear()
+            self.touched.clear()
 
     def refused(self, sql: str | bytes) -> bool:
         """Whether a reader is known to refuse statements like *sql*."""
@@ -164,6 +179,12 @@ class Knowledge:
     def lessons(self) -> tuple[Lesson, ...]:
         """Return what was learnt, oldest first."""
         return self._learned.lessons()
+
+    def _touched(self, sql: str | bytes) -> Touched:
+        tell, catalog = self._language.touched, self._catalog
+        if tell is None or catalog.tables is None or len(sql) > LONGEST:
+            return UNKNOWN
+        return tell(self.cache.lookup(sql), self.tokens(sql), catalog)
 
     def _classify(self, sql: str | bytes) -> Statement:
         statement = self._language.classify(sql, self._catalog)

@@ -91,10 +91,11 @@ def _engine(config: Config) -> tuple[Any, Any, Language]:
         )
     from globaldb.core.lexer.postgresql import tokenize
     from globaldb.core.postgresql.classify import classify
+    from globaldb.core.postgresql.touched import touched
     from globaldb.dbapi.postgresql.surface import PostgresqlSurface
     from globaldb.drivers.psycopg.driver import PsycopgDriver
 
-    return PostgresqlSurface, PsycopgDriver(), Language(classify, tokenize)
+    return PostgresqlSurface, PsycopgDriver(), Language(classify, tokenize, touched)
 
 
 #: What a driver's ``connect`` takes as objects: about a connection, not its cluster.

@@ -1,0 +1,147 @@
+"""What reads of each table require: one session's books, kept by table.
+
+A write raises the floor of the tables it touched, and only reads of those have to see
+it. What was seen at the writer, at a reader or in a token may have been of any table:
+it raises the floor of all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from globaldb.core.position import Position
+    from globaldb.core.tables import Tables
+
+#: Tables with a floor of their own; beyond, the oldest floor becomes that of all.
+MOST: Final = 256
+
+
+class Floor(NamedTuple):
+    """A requirement, and when a write or a look at the writer made it."""
+
+    #: ``None`` when it is not known: then only the writer will do.
+    position: Position | None
+    #: Monotonic seconds; ``None`` when nobody knows how old the position is.
+    at: float | None
+
+    def after(self, earlier: Floor | None) -> Floor:
+        """Return this floor, taken on the writer when *earlier* was known."""
+        if earlier is None or self.position is None:
+            return self
+        if earlier.position is None:
+            return earlier
+        return Floor(self.position.after(earlier.position), self.at)
+
+    def merge(self, position: Position) -> Floor:
+        """Return what satisfies this and *position*, which may be of any age."""
+        if self.position is None:
+            return self
+        return Floor(self.position.merge(position), None)
+
+
+class TableFloors:
+    """The floors of one session by table, and the one that counts for every table.
+
+    Tables are touched before anything is sent, so that whatever becomes of it is put
+    down to them; what was not announced counts for all.
+    """
+
+    __slots__ = ("_announced", "_common", "_foreign", "_most", "_own", "_pending")
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        #: Floors by table, the oldest first.
+        self._own: dict[str, Floor] = {}
+        self._common: Floor | None = None
+        #: What tokens and readers have told of: it has no order with the writer's.
+        self._foreign: Position | None = None
+        self._announced = False
+        self._pending: Tables = frozenset()
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+    def touch(self, tables: Tables, *, afresh: bool) -> None:
+        """Announce that *tables* are about to be touched on the writer.
+
+        *afresh* outside of a transaction; inside one they add up until its end.
+        """
+        if afresh or not self._announced:
+            self._pending = tables
+        elif self._pending is not None:
+            self._pending = None if tables is None else self._pending | tables
+        self._announced = True
+
+    def ended(self) -> None:
+        """Take note that a transaction is over: what comes next is announced anew."""
+        self._announced = False
+        self._pending = frozenset()
+
+    @property
+    def narrow(self) -> bool:
+        """Whether what is under way touches tables that are known."""
+        return self._announced and self._pending is not None
+
+    def captured(self, position: Position, now: float) -> None:
+        """Raise the floors of what was touched to *position*, sampled behind it.
+
+        So it is behind every write whose own position is not known, too.
+        """
+        touched = self._pending or ()
+        lost = [name for name, floor in self._own.items() if floor.position is None]
+        for name in (*lost, *touched):
+            self._put(name, Floor(position, now))
+        if self._common is not None and self._common.position is None:
+            self._common = Floor(position, now)
+
+    def all_captured(self, position: Position, now: float) -> None:
+        """Raise the floor of every table to *position*, which covers all so far."""
+        self._own.clear()
+        self._foreign = None
+        self._common = Floor(position, now)
+
+    def restate(self, position: Position | None) -> None:
+        """Forget what was of which table: from now on *position* counts for all."""
+        self._own.clear()
+        self._common = None
+        self._foreign = position
+
+    def require(self, position: Position) -> None:
+        """From now on read nothing of any table that is older than *position*."""
+        foreign = self._foreign
+        self._foreign = position if foreign is None else foreign.merge(position)
+
+    def lost_position(self, now: float) -> None:
+        """Take note that what was touched has no position that is known."""
+        if self.narrow and self._pending is not None:
+            for name in self._pending:
+                self._put(name, Floor(None, now))
+        else:
+            self._common = Floor(None, now)
+
+    def required(self, tables: Iterable[str]) -> Floor | None:
+        """Return what reads of *tables* require; ``None`` if nothing."""
+        own = [self._own[name] for name in tables if name in self._own]
+        found = self._common
+        for floor in sorted(own, key=_age):
+            found = floor.after(found)
+        if self._foreign is None:
+            return found
+        return (
+            Floor(self._foreign, None) if found is None else found.merge(self._foreign)
+        )
+
+    def _put(self, name: str, floor: Floor) -> None:
+        """Give a table a floor, as the newest of them."""
+        self._own.pop(name, None)
+        self._own[name] = floor
+        while len(self._own) > self._most:
+            oldest = self._own.pop(next(iter(self._own)))
+            self._common = oldest.after(self._common)
+
+
+def _age(floor: Floor) -> float:
+    return 0.0 if floor.at is None else floor.at
