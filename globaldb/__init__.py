@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         Timestamp,
         TimestampFromTicks,
     )
+    from globaldb.runtime.session_key import session_key
 
 #: PEP 249: this module follows version 2.0 of the specification.
 apilevel: Final = "2.0"
@@ -73,6 +74,7 @@ _LAZY: Final = {
     "TimeFromTicks": "globaldb.dbapi.types",
     "Timestamp": "globaldb.dbapi.types",
     "TimestampFromTicks": "globaldb.dbapi.types",
+    "session_key": "globaldb.runtime.session_key",
 }
 
 
@@ -140,5 +142,6 @@ __all__ = [
     "apilevel",
     "connect",
     "paramstyle",
+    "session_key",
     "threadsafety",
 ]

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from globaldb.core.timelines import Timelines
 
 #: Why only the writer will do: a write's position is not known, or what became of the
-#: session's own position in a promotion.
+#: session's position in a promotion, or nobody knows of that promotion.
 POSITION_UNKNOWN: Final = "position_unknown"
 OLDER_TIMELINE: Final = "position_of_older_timeline"
+NEWER_TIMELINE: Final = "position_of_newer_timeline"
 
 #: Bytes of log that no writer leaves unflushed.
 _UNFLUSHED: Final = 1 << 30
@@ -28,6 +29,8 @@ class SessionState:
     floor: Position | None = None
     #: Monotonic seconds when the floor was last raised by a capture.
     floor_at: float = 0.0
+    #: Monotonic seconds when `floor` was last raised; None until somebody asks.
+    raised_at: float | None = 0.0
     #: What it wrote or saw on another timeline than the floor's, until it is known
     #: what became of that.
     apart: Position | None = None
@@ -42,7 +45,7 @@ class SessionState:
 
     def captured(self, position: Position, now: float) -> None:
         """Take note of a position sampled on the writer after everything so far."""
-        self.floor_at = now
+        self.floor_at = self.raised_at = now
         floor = self._comparable(position)
         if floor is not None and _far_beyond(floor, position):
             # Nobody has been there: a token made it up.
@@ -56,6 +59,7 @@ class SessionState:
         if self.floor is not None and _timeline(position) < _timeline(self.floor):
             self.apart, position = position, self.floor
         floor = self._comparable(position)
+        self.raised_at = None
         self.floor = position if floor is None else floor.merge(position)
 
     def _comparable(self, position: Position) -> Position | None:
@@ -129,18 +133,19 @@ class SessionState:
         self.read_node = None
         return True
 
-    def needs_writer(self, epoch: int) -> bool:
-        """Whether no reader can be shown to be fresh enough.
+    def needs_writer(self, epoch: int) -> str | None:
+        """Return the reason code for which no reader will do; None if one may.
 
         A floor on another timeline than *epoch* (0 while none is known) cannot be
         compared with positions of this one: on an older one without knowing where they
         forked, on a newer one because nobody believes in that yet.
         """
         if self.position_unknown:
-            return True
-        if self.floor is None or not epoch:
-            return False
-        return _timeline(self.floor) not in (0, epoch)
+            return self.unknown_because
+        timeline = 0 if self.floor is None else _timeline(self.floor)
+        if not epoch or timeline in (0, epoch):
+            return None
+        return OLDER_TIMELINE if timeline < epoch else NEWER_TIMELINE
 
 
 def _timeline(position: Position) -> int:

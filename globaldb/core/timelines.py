@@ -41,15 +41,22 @@ class Fork:
     #: The timeline began at or before this; None when it is not known.
     upper: int | None = None
 
-    def widened(self, lower: int | None, upper: int | None) -> Fork:
-        """Return the fork after one more answer, which can only make it less certain.
+    def narrowed(self, other: Fork) -> Fork:
+        """Return what the same node's answers tell together: each of them is true."""
+        return Fork(
+            max(_known(self.lower, other.lower), default=None),
+            min(_known(self.upper, other.upper), default=None),
+        )
 
-        Two nodes that were promoted to the same number disagree; then neither the
-        one's place nor the other's counts.
+    def widened(self, other: Fork) -> Fork:
+        """Return what two nodes' answers tell together.
+
+        Both were promoted to the same number, from different places perhaps: only
+        what both say is certain.
         """
         return Fork(
-            min(_known(self.lower, lower), default=None),
-            max(_known(self.upper, upper), default=None),
+            min(_known(self.lower, other.lower), default=None),
+            max(_known(self.upper, other.upper), default=None),
         )
 
     def fate(self, value: int) -> Fate:
@@ -74,9 +81,12 @@ class Fork:
 
 @dataclass(frozen=True, slots=True)
 class Timelines:
-    """Every promotion that this process has heard of, by the timeline it began."""
+    """Every promotion that this process has heard of."""
 
-    forks: Mapping[int, Fork] = field(default_factory=lambda: MappingProxyType({}))
+    #: What each node has told of the beginning of each timeline.
+    told: Mapping[tuple[int, str], Fork] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
     def observe(
         self, before: NodeState, sample: Sample, replayed: Lsn | None = None
@@ -99,13 +109,20 @@ class Timelines:
             ]
             lower = max(seen, default=None)
         upper = None if sample.forked_before is None else sample.forked_before.value
-        if lower is None and upper is None:
-            return self
-        known = self.forks.get(timeline, Fork())
-        fork = known.widened(lower, upper)
+        key = timeline, before.name
+        known = self.told.get(key, Fork())
+        fork = known.narrowed(Fork(lower, upper))
         if fork == known:
             return self
-        return Timelines(MappingProxyType({**self.forks, timeline: fork}))
+        return Timelines(MappingProxyType({**self.told, key: fork}))
+
+    def fork(self, timeline: int) -> Fork:
+        """Return what is known of the beginning of *timeline*."""
+        found = Fork()
+        for (number, _), fork in self.told.items():
+            if number == timeline:
+                found = found.widened(fork)
+        return found
 
     def fate(self, lsn: Lsn, epoch: int) -> Fate:
         """Tell what became of *lsn* on the timeline *epoch*."""
@@ -113,23 +130,17 @@ class Timelines:
             return Fate.UNKNOWN
         if lsn.timeline == epoch:
             return Fate.SURVIVES
-        newest = self.forks.get(epoch)
-        if newest is not None and newest.fate(lsn.value) is Fate.LOST:
+        if self.fork(epoch).fate(lsn.value) is Fate.LOST:
             # Whatever lies between: from there on everything is on timeline *epoch*.
             return Fate.LOST
         fates = set()
         for timeline in range(lsn.timeline + 1, epoch + 1):
-            fork = self.forks.get(timeline)
-            if fork is None or fork.lower is None:
+            fork = self.fork(timeline)
+            if fork.lower is None:
                 return Fate.UNKNOWN
             fates.add(fork.fate(lsn.value))
         worst = (Fate.LOST, Fate.UNKNOWN, Fate.SURVIVES)
         return next(fate for fate in worst if fate in fates)
-
-    def fork_after(self, timeline: int, epoch: int) -> str:
-        """Say where what came after *timeline* left it, for a message."""
-        fork = self.forks.get(timeline + 1) or self.forks.get(epoch) or Fork()
-        return str(fork)
 
 
 def _known(*values: int | None) -> list[int]:

@@ -111,7 +111,7 @@ def test_a_position_that_nobody_has_been_at_is_required_only_until_a_capture() -
 def test_a_position_of_a_newer_timeline_than_is_believed_in_needs_the_writer() -> None:
     books = SessionState()
     books.require(at(5, 3))
-    assert books.needs_writer(2)
+    assert books.needs_writer(2) == "position_of_newer_timeline"
     assert not books.needs_writer(3)
     # While no writer is known nobody knows better than the token.
     assert not books.needs_writer(0)

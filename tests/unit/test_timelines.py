@@ -7,14 +7,14 @@ from hypothesis import given, strategies as st
 
 from globaldb.core.position import Lsn, Position
 from globaldb.core.session import OLDER_TIMELINE, SessionState
-from globaldb.core.timelines import Fate, Fork, Timelines
+from globaldb.core.timelines import Fate, Timelines
 from globaldb.core.topology import NodeState, Role, Sample
 
 SURVIVES, LOST, UNKNOWN = Fate.SURVIVES, Fate.LOST, Fate.UNKNOWN
 
 
-def node(role: Role, value: int, timeline: int) -> NodeState:
-    return NodeState("a", "here", role, Lsn(value, timeline))
+def node(role: Role, value: int, timeline: int, name: str = "a") -> NodeState:
+    return NodeState(name, "here", role, Lsn(value, timeline))
 
 
 def answer(timeline: int, forked_before: int | None, value: int = 999) -> Sample:
@@ -106,9 +106,7 @@ def test_only_a_reader_of_the_timeline_before_can_have_been_promoted_from_there(
     before: NodeState,
 ) -> None:
     known = Timelines().observe(before, answer(3, None))
-    assert known.forks.get(3, Fork()).lower == (
-        100 if before == node(Role.READER, 100, 2) else None
-    )
+    assert known.fork(3).lower == (100 if before == node(Role.READER, 100, 2) else None)
 
 
 def test_what_a_read_has_seen_replayed_counts_as_the_monitors_sample_does() -> None:
@@ -129,6 +127,19 @@ def test_a_bound_outlives_a_restart_that_forgets_it() -> None:
     assert known.fate(Lsn(111, 1), 2) is LOST
 
 
+def test_later_answers_of_a_node_do_not_blur_what_it_said_before() -> None:
+    known = promoted((2, 100, 110))
+    known = known.observe(node(Role.WRITER, 999, 2), answer(2, 900))
+    assert known.fate(Lsn(111, 1), 2) is LOST
+
+
+def test_of_two_nodes_promoted_to_one_number_only_what_both_say_is_certain() -> None:
+    known = promoted((2, 100, 110))
+    known = known.observe(node(Role.READER, 200, 1, "b"), answer(2, 210))
+    fates = [known.fate(Lsn(value, 1), 2) for value in (100, 101, 111, 210, 211)]
+    assert fates == [SURVIVES, UNKNOWN, UNKNOWN, UNKNOWN, LOST]
+
+
 def test_a_node_made_anew_from_an_older_copy_proves_nothing_by_what_it_had() -> None:
     known = promoted((2, 100, 50))
     assert [known.fate(Lsn(value, 1), 2) for value in (40, 60, 100, 101)] == [
@@ -137,21 +148,6 @@ def test_a_node_made_anew_from_an_older_copy_proves_nothing_by_what_it_had() -> 
         UNKNOWN,
         LOST,
     ]
-
-
-bounds = st.none() | st.integers(0, 60)
-
-
-@given(st.lists(st.tuples(st.just(2), bounds, bounds), max_size=6), st.integers(0, 60))
-def test_no_answer_turns_one_certainty_into_the_other(
-    steps: list[tuple[int, int | None, int | None]], value: int
-) -> None:
-    """Not even that of another node which was promoted to the same number."""
-    known, fates = Timelines(), set()
-    for step in steps:
-        known = promoted(step, known=known)
-        fates.add(known.fate(Lsn(value, 1), 2))
-    assert not {SURVIVES, LOST} <= fates
 
 
 @given(st.lists(st.integers(1, 50), min_size=1, max_size=4), st.data())
@@ -214,8 +210,7 @@ def test_what_was_lost_is_told_once_and_forgotten() -> None:
 def test_what_nobody_can_tell_sends_the_session_to_the_writer() -> None:
     session = books((110, 1))
     assert session.promoted(promoted((2, 100, 120)), 2) is None
-    assert (session.floor, session.needs_writer(2)) == (None, True)
-    assert session.unknown_because == OLDER_TIMELINE
+    assert (session.floor, session.needs_writer(2)) == (None, OLDER_TIMELINE)
     session.captured(Position(Lsn(130, 2)), 2.0)
     assert not session.needs_writer(2)
 

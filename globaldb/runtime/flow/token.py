@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from globaldb.core.position import Position
+from globaldb.core.session import OLDER_TIMELINE
 from globaldb.core.token import Seen, Token, parts, read
 from globaldb.errors import TokenError
 from globaldb.runtime import events
@@ -39,12 +40,11 @@ def sealed(cluster: ClusterRuntime, position: Position | None) -> Token:
 def observe(session: Session, text: str, *, ignore: bool) -> None:
     """Require from now on what the token *text* tells.
 
-    Raises `TokenError` for one that cannot be used, unless *ignore*, and
-    `CausalityLostError` when what it tells of was lost in a failover.
+    Raises `TokenError` for one that cannot be used, unless *ignore*. When what it tells
+    of was lost in a failover, the session's next statement says so.
     """
     for seen in opened(session.cluster, text, ignore=ignore):
-        _require(session, seen)
-    session.hot = None
+        require(session, seen)
 
 
 def opened(cluster: ClusterRuntime, text: str, *, ignore: bool) -> list[Seen]:
@@ -79,13 +79,19 @@ def _read(cluster: ClusterRuntime, part: str) -> Seen:
     )
 
 
-def _require(session: Session, seen: Seen) -> None:
-    if seen.position is None:
+def require(session: Session, seen: Seen) -> None:
+    """From now on read nothing older than what a token told."""
+    position, cluster = seen.position, session.cluster
+    if position is None:
         return
     if seen.trusted:
         # Only a signed token may depose the writer that is believed in.
-        session.cluster.learn(seen.epoch)
-    session.books.require(seen.position)
+        cluster.learn(seen.epoch)
+    if position.lsn is None and seen.epoch < cluster.topology.epoch:
+        # What became of it in a promotion only a log position could tell.
+        session.books.lost_position(OLDER_TIMELINE)
+    session.books.require(position)
+    session.hot = None
 
 
 def _secrets(config: Config) -> list[str]:
