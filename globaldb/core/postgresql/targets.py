@@ -29,13 +29,14 @@ def targets(tokens: Sequence[Token]) -> list[Target] | None:
     found: list[Target | None] = []
     if words[0] == "copy" and words[1:2] != ["("]:
         found.extend(_copied(tokens, words))
+    conflict = "conflict" in words
     for at, token in enumerate(tokens):
         if token.kind != "name" or words[at - 1 : at] == ["."]:
             continue
         word = token.text
         if words[at + 1 : at + 2] == [_BEFORE.get(word)]:
             # Upon a conflict INSERT changes what is there.
-            changes = word != "insert" or "conflict" in words
+            changes = word != "insert" or conflict
             found.append(_target(tokens, at + 2, changes=changes))
         elif word == "update" and _updates(words, at):
             found.append(_target(tokens, at + 1, changes=True))
@@ -102,6 +103,8 @@ def _truncated(tokens: Sequence[Token], words: Sequence[str]) -> list[Target] | 
         if target is None:
             return None
         found.append(target)
-        if "," not in words[at:]:
+        while at < len(words) and words[at] != ",":
+            at += 1
+        if at == len(words):
             return found
-        at = words.index(",", at) + 1
+        at += 1
