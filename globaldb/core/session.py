@@ -9,6 +9,8 @@ from globaldb.core.timelines import Fate
 
 if TYPE_CHECKING:
     from globaldb.core.position import Position
+    from globaldb.core.table_floors import TableFloors
+    from globaldb.core.tables import Tables
     from globaldb.core.timelines import Timelines
 
 #: Why only the writer will do: a write's position is not known, or what became of the
@@ -42,9 +44,15 @@ class SessionState:
     read_node: str | None = None
     #: Monotonic seconds when that read ended.
     read_ended_at: float = 0.0
+    #: The same by table, in a session that keeps such books.
+    tables: TableFloors | None = None
 
-    def captured(self, position: Position, now: float) -> None:
-        """Take note of a position sampled on the writer after everything so far."""
+    def captured(self, position: Position, now: float, *, whole: bool = False) -> None:
+        """Take note of a position sampled on the writer after everything so far.
+
+        By table it counts for what was announced to be touched; *whole* counts for
+        every table.
+        """
         self.floor_at = self.raised_at = now
         floor = self._comparable(position)
         if floor is not None and _far_beyond(floor, position):
@@ -52,6 +60,12 @@ class SessionState:
             floor = None
         self.floor = position.after(floor)
         self.position_unknown = False
+        if self.tables is not None and self.apart is None:
+            if self.tables.narrow and not whole:
+                # What the last reader has shown of other tables is not covered.
+                self.tables.captured(position, now)
+                return
+            self.tables.all_captured(self.floor, now)
         self.read_node = None
 
     def require(self, position: Position) -> None:
@@ -61,6 +75,15 @@ class SessionState:
         floor = self._comparable(position)
         self.raised_at = None
         self.floor = position if floor is None else floor.merge(position)
+        if self.tables is not None:
+            self.tables.require(position)
+
+    def requirement(self, reads: Tables) -> Position | None:
+        """Return what a reader must have reached before it may serve *reads*."""
+        if reads is None or self.tables is None or self.apart is not None:
+            return self.floor
+        floor = self.tables.required(reads)
+        return None if floor is None else floor.position
 
     def _comparable(self, position: Position) -> Position | None:
         """Return the floor; set it apart instead if *position* forgets its timeline."""
@@ -100,6 +123,10 @@ class SessionState:
             self.lost_position(OLDER_TIMELINE)
             if fate is Fate.LOST:
                 lost = position
+        if self.tables is not None:
+            self.tables.restate(self.floor)
+            if self.position_unknown:
+                self.tables.lost_position(whole=True)
         return lost
 
     def lost_position(self, because: str = POSITION_UNKNOWN) -> None:
@@ -109,6 +136,8 @@ class SessionState:
         """
         self.position_unknown = True
         self.unknown_because = because
+        if self.tables is not None:
+            self.tables.lost_position(whole=because is not POSITION_UNKNOWN)
 
     def read(self, node: str, ended_at: float) -> None:
         """Take note of a read on the reader *node*.
@@ -133,19 +162,26 @@ class SessionState:
         self.read_node = None
         return True
 
-    def needs_writer(self, epoch: int) -> str | None:
-        """Return the reason code for which no reader will do; None if one may.
+    def needs_writer(self, epoch: int, reads: Tables = None) -> str | None:
+        """Return the reason code for which no reader of *reads* will do, if any.
 
         A floor on another timeline than *epoch* (0 while none is known) cannot be
         compared with positions of this one: on an older one without knowing where they
         forked, on a newer one because nobody believes in that yet.
         """
-        if self.position_unknown:
+        if self.position_unknown and self._unknown_of(reads):
             return self.unknown_because
         timeline = 0 if self.floor is None else _timeline(self.floor)
         if not epoch or timeline in (0, epoch):
             return None
         return OLDER_TIMELINE if timeline < epoch else NEWER_TIMELINE
+
+    def _unknown_of(self, reads: Tables) -> bool:
+        """Whether the position that is not known may be that of a write of *reads*."""
+        if reads is None or self.tables is None:
+            return True
+        floor = self.tables.required(reads)
+        return floor is not None and floor.position is None
 
 
 def _timeline(position: Position) -> int:

@@ -114,13 +114,26 @@ class TableFloors:
         foreign = self._foreign
         self._foreign = position if foreign is None else foreign.merge(position)
 
-    def lost_position(self, now: float) -> None:
-        """Take note that what was touched has no position that is known."""
-        if self.narrow and self._pending is not None:
-            for name in self._pending:
-                self._put(name, Floor(None, now))
-        else:
-            self._common = Floor(None, now)
+    def lost_position(self, *, whole: bool = False) -> None:
+        """Take note that what was touched has no position that is known.
+
+        With *whole* that no table has.
+        """
+        if whole or not self.narrow or self._pending is None:
+            self._common = Floor(None, None)
+            return
+        for name in self._pending:
+            self._put(name, Floor(None, None))
+
+    def raised_at(self, position: Position) -> float | None:
+        """Return when *position*, as `required` gave it, was taken, if that is known.
+
+        In monotonic seconds; the newest of several floors is behind the others.
+        """
+        for floor in (*self._own.values(), self._common):
+            if floor is not None and floor.position == position:
+                return floor.at
+        return None
 
     def required(self, tables: Iterable[str]) -> Floor | None:
         """Return what reads of *tables* require; ``None`` if nothing."""

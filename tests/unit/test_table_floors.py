@@ -76,7 +76,7 @@ def test_a_lost_position_sends_only_reads_of_its_tables_to_the_writer():
     floors = TableFloors()
     wrote(floors, B, 3)
     floors.touch(A, afresh=True)
-    floors.lost_position(4.0)
+    floors.lost_position()
     assert (value(floors, A), value(floors, B), value(floors, C)) == (None, 3, 0)
     assert value(floors, A | B) is None
 
@@ -84,7 +84,7 @@ def test_a_lost_position_sends_only_reads_of_its_tables_to_the_writer():
 def test_the_next_position_is_behind_every_lost_one():
     floors = TableFloors()
     floors.touch(A, afresh=True)
-    floors.lost_position(4.0)
+    floors.lost_position()
     wrote(floors, B, 6)
     assert (value(floors, A), value(floors, B), value(floors, C)) == (6, 6, 0)
 
@@ -92,7 +92,7 @@ def test_the_next_position_is_behind_every_lost_one():
 def test_a_lost_position_of_unknown_tables_is_cured_by_the_next_one_too():
     floors = TableFloors()
     floors.touch(None, afresh=True)
-    floors.lost_position(4.0)
+    floors.lost_position()
     assert value(floors, C) is None
     wrote(floors, B, 6)
     assert value(floors, C) == 6
@@ -128,8 +128,13 @@ def test_the_time_of_the_last_write_is_known_by_table():
     floors = TableFloors()
     wrote(floors, A, 5)
     wrote(floors, B, 8)
-    times = [floors.required(tables) for tables in (A, B, A | B)]
-    assert [floor and floor.at for floor in times] == [5.0, 8.0, 8.0]
+    floors.touch(C, afresh=True)
+    floors.lost_position()
+    for tables, expected in ((A, 5.0), (B, 8.0), (A | B, 8.0)):
+        floor = floors.required(tables)
+        assert floor is not None
+        assert floor.position is not None
+        assert (floor.at, floors.raised_at(floor.position)) == (expected, expected)
 
 
 def test_what_is_restated_counts_for_all():
@@ -179,7 +184,7 @@ class Play:
 
     def end(self, now: int, *, lost: bool) -> None:
         if lost:
-            self.floors.lost_position(float(now))
+            self.floors.lost_position()
             self.unknown |= self.open
         else:
             raised = self.floors.captured if self.floors.narrow else None
