@@ -22,6 +22,18 @@ class Consistency(Enum):
     EVENTUAL = "eventual"
 
 
+class TransactionReads(Enum):
+    """Where a transaction that has declared nothing reads before its first write."""
+
+    #: At a reader; the first write goes to the writer together with what was read,
+    #: and what is different there fails the transaction.
+    VERIFIED = "verified"
+    #: At a reader, and nothing is compared, as in Aurora's own write forwarding.
+    LOCAL = "local"
+    #: Everything runs on the writer.
+    WRITER = "writer"
+
+
 #: Words for "no consistency", as Aurora PostgreSQL (OFF) and MySQL (empty) spell it.
 NO_CONSISTENCY = frozenset({"", "off", "none"})
 
@@ -40,4 +52,18 @@ def parse_consistency(text: str) -> Consistency | None:
         known = ", ".join(repr(level.value) for level in Consistency)
         raise ConfigurationError(
             f"consistency is {text!r}; it must be one of {known} or 'off'"
+        ) from None
+
+
+def parse_transaction_reads(value: TransactionReads | str) -> TransactionReads:
+    """Read where transactions read from *value*, a word or what this returns.
+
+    Raises `ConfigurationError` when it is none of the known words.
+    """
+    try:
+        return TransactionReads(value)
+    except ValueError:
+        known = ", ".join(repr(each.value) for each in TransactionReads)
+        raise ConfigurationError(
+            f"transaction_reads is {value!r}; it must be one of {known}"
         ) from None

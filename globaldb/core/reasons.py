@@ -310,6 +310,11 @@ ROUTES: Final[Mapping[str, Reason]] = {
         "writer",
         "The reader read from last is gone and cannot tell what it had shown",
     ),
+    "safe_lag_window": Reason(
+        "writer",
+        "The reader cannot tell how far it is, and the session wrote or read there "
+        "a moment ago",
+    ),
     "position_unknown": Reason(
         "writer",
         "A write of this session has no known position",
@@ -317,8 +322,20 @@ ROUTES: Final[Mapping[str, Reason]] = {
     ),
     "position_of_older_timeline": Reason(
         "writer",
-        "A failover came between, and no position since",
+        "A failover came between, and whether it kept the session's position is not "
+        "known",
         "This read finds one; the next is local again",
+    ),
+    "position_of_newer_timeline": Reason(
+        "writer",
+        "A token without a signature tells of a failover that nobody here has seen",
+        "Set token_secret: what is signed is believed",
+    ),
+    "session_store_unavailable": Reason(
+        "writer",
+        "What the same user did elsewhere could not be looked up: session_store does "
+        "not answer, or was started too lately to have it all",
+        "This read finds a position; the next is local again",
     ),
     "global_read": Reason(
         "writer", "A read in the mode global", "The modes session and eventual"
@@ -344,8 +361,28 @@ ROUTES: Final[Mapping[str, Reason]] = {
     ),
     "transaction": Reason(
         "where it began",
-        "A statement of a transaction; a first one goes to the writer",
-        "Declare the transaction READ ONLY, or use autocommit",
+        "A statement of a transaction; one that begins with a write, or with what "
+        "cannot be repeated, begins at the writer",
+        "Begin with reads, declare the transaction READ ONLY, or use autocommit",
+    ),
+    "transaction_reads": Reason(
+        "reader", "A read of a transaction that has only read so far"
+    ),
+    "transaction_moved": Reason(
+        "writer",
+        "The statement with which a transaction left its reader for the writer; what it "
+        "had read went along",
+    ),
+    "transaction_shape": Reason(
+        "writer",
+        "Transactions that began like this one went on to write, or had to start over",
+        "SHOW GLOBALDB TRANSACTIONS shows which; declare it READ ONLY",
+    ),
+    "unrepeatable_read": Reason(
+        "writer",
+        "The answer changes by itself (the time, chance, LIMIT without ORDER BY), so a "
+        "transaction that may write later could not compare it",
+        "Declare the transaction READ ONLY, order the rows, or pass the time as a value",
     ),
     "pinned": Reason(
         "where it is held",

@@ -32,6 +32,7 @@ class TransactionEvent(Enum):
     SENT = "sent"
     STATEMENT_FAILED = "statement failed"
     ROLLED_BACK_TO = "rolled back to a savepoint"
+    MOVED = "moved to another connection"
     ENDED = "ended"
 
 
@@ -40,9 +41,15 @@ E = TransactionEvent
 
 TRANSITIONS: Final[dict[TransactionState, dict[TransactionEvent, TransactionState]]] = {
     S.IDLE: {E.BEGIN: S.BEGUN, E.ENDED: S.IDLE},
-    S.BEGUN: {E.SENT: S.OPEN, E.ROLLED_BACK_TO: S.BEGUN, E.ENDED: S.IDLE},
+    S.BEGUN: {
+        E.SENT: S.OPEN,
+        E.ROLLED_BACK_TO: S.BEGUN,
+        E.MOVED: S.BEGUN,
+        E.ENDED: S.IDLE,
+    },
     S.OPEN: {
         E.SENT: S.OPEN,
+        E.MOVED: S.BEGUN,
         E.STATEMENT_FAILED: S.FAILED,
         E.ROLLED_BACK_TO: S.OPEN,
         E.ENDED: S.IDLE,
@@ -92,11 +99,13 @@ class _Pending:
 class Transaction:
     """The books of one session's transaction. Decides what to send; sends nothing."""
 
-    __slots__ = ("_pending", "_savepoints", "mode", "state")
+    __slots__ = ("_pending", "_savepoints", "mode", "rolled_back", "state")
 
     def __init__(self) -> None:
         self.state = S.IDLE
         self.mode = TransactionMode()
+        #: It failed, and was rolled back at the server before anybody asked for it.
+        self.rolled_back = False
         self._pending: list[_Pending] = []
         self._savepoints: list[str] = []
 
@@ -116,6 +125,25 @@ class Transaction:
         self.mode = mode
         self._pending = [_Pending(mode.sql)]
         self._savepoints = []
+
+    @property
+    def unsent(self) -> tuple[str, ...]:
+        """What was asked for inside the transaction and has not been sent."""
+        return tuple(
+            item.sql
+            for item in self._pending
+            if item.savepoint is not None or item.release is not None
+        )
+
+    def move(self) -> tuple[str, ...]:
+        """Begin anew on another connection, with the savepoints there are.
+
+        Returns what was asked for and not sent: it comes behind what is done again.
+        """
+        unsent = self.unsent
+        self._step(E.MOVED)
+        self._pending = [_Pending(self.mode.sql)]
+        return unsent
 
     def narrow(self, mode: TransactionMode) -> bool:
         """Change the modes of a transaction not sent yet (SET TRANSACTION).
@@ -155,6 +183,11 @@ class Transaction:
             self._step(E.STATEMENT_FAILED)
         self._pending.clear()
         self._savepoints.clear()
+
+    def start_over(self) -> None:
+        """Take note that it failed, and that the server knows nothing of it any more."""
+        self.lost()
+        self.rolled_back = True
 
     @property
     def has_savepoints(self) -> bool:
@@ -208,6 +241,7 @@ class Transaction:
     def end(self) -> None:
         """Take note that the transaction is over, one way or the other."""
         self._step(E.ENDED)
+        self.rolled_back = False
         self._pending.clear()
         self._savepoints.clear()
         self.mode = TransactionMode()

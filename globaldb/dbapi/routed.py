@@ -5,7 +5,11 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
-from globaldb.core.consistency import Consistency, parse_consistency
+from globaldb.core.consistency import (
+    Consistency,
+    parse_consistency,
+    parse_transaction_reads,
+)
 from globaldb.errors import ProgrammingError
 from globaldb.runtime import flow
 from globaldb.runtime.shell import drive
@@ -18,7 +22,14 @@ if TYPE_CHECKING:
     from globaldb.core.token import Token
     from globaldb.runtime.session import Session
 
-_OPTIONS = ("consistency", "route", "region", "max_staleness", "timeout")
+_OPTIONS = (
+    "consistency",
+    "route",
+    "region",
+    "max_staleness",
+    "timeout",
+    "transaction_reads",
+)
 
 
 class Routed:
@@ -49,13 +60,17 @@ class Routed:
         """Apply options inside the block.
 
         *consistency*, *route* (``auto``, ``reader``, ``writer``; a write goes to the
-        writer whatever it says), *region*, *max_staleness* and *timeout* (seconds).
+        writer whatever it says), *region*, *max_staleness* and *timeout* (seconds),
+        *transaction_reads* (``verified``, ``local``, ``writer``).
         """
         with self.story():
             for name in options:
                 _refuse_unknown(name)
             if "consistency" in options:
                 options["consistency"] = _consistency(options["consistency"])
+            if "transaction_reads" in options:
+                choice = options["transaction_reads"]
+                options["transaction_reads"] = parse_transaction_reads(choice)
             applied = self.session.using(**options)
             applied.__enter__()
         try:

@@ -11,6 +11,7 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from globaldb.core.fence import Means
     from globaldb.core.topology import NodeState
     from globaldb.core.trip import Reply
     from globaldb.errors import TokenError
@@ -64,6 +65,13 @@ def position_missing(session: Session, node: Node, reply: Reply) -> None:
         session.id,
         node.name,
         reply.position_problem,
+    )
+
+
+def fence_refused(node: Node, means: Means, problem: object) -> None:
+    """Log that a reader has refused to tell how far it is; the next fence is used."""
+    logger.warning(
+        "fence_refused node=%s fence=%s error=%s", node.name, means.value, problem
     )
 
 

@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from globaldb.core.consistency import TransactionReads
 from globaldb.core.hints import ROUTES
 from globaldb.core.lending import Outcome
-from globaldb.core.routing import Intent, Route, forbids_readers
+from globaldb.core.routing import Intent, Route, forbids_readers, keeps_a_snapshot
 from globaldb.core.session import SessionState
 from globaldb.core.settings import SettingsBook
 from globaldb.core.statement import (
@@ -20,13 +21,16 @@ from globaldb.core.topology import Role
 from globaldb.core.transaction import Transaction, TransactionMode
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import InterfaceError, ProgrammingError
+from globaldb.runtime.session_key import Shared
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from globaldb.core.consistency import Consistency
+    from globaldb.core.journal import Journal
     from globaldb.core.lending import Lease
     from globaldb.core.settings import Settings
+    from globaldb.core.shapes import Trail
     from globaldb.core.statement import Statement
     from globaldb.core.trip import Reply
     from globaldb.runtime.cluster import ClusterRuntime
@@ -64,12 +68,15 @@ class Session:
         self.cluster = cluster
         self.shell = shell
         self.books = SessionState()
+        #: What other processes know of it; None without a store of shared sessions.
+        self.shared = None if cluster.store is None else Shared(cluster.store)
         self.settings = SettingsBook()
         self.transaction = Transaction()
         #: The modes that `begin` uses when the application names none.
         self.mode = TransactionMode()
         self.autocommit = config.autocommit
         self._consistency = config.consistency
+        self._transaction_reads = TransactionReads(config.transaction_reads)
         #: The mode before SQL changed it in this transaction, and whether by LOCAL.
         self._set_in_transaction: tuple[Consistency | None, bool] | None = None
         self.timeout = config.timeout
@@ -93,6 +100,10 @@ class Session:
         self.face: Any = None
         #: The open transaction has left something on its reader: it cannot move.
         self.moored = False
+        #: The open transaction has only read so far, at a reader: what it has done.
+        self.journal: Journal | None = None
+        #: How the open transaction began, if it may turn out to only read.
+        self.trail: Trail | None = None
         #: The open transaction has changed what the catalog tells of.
         self.defining = Defines.NOTHING
         self.closed = False
@@ -168,6 +179,10 @@ class Session:
         """Close the books of the transaction: it is over on the server."""
         self.transaction.end()
         self.moored = False
+        self.journal = None
+        trail, self.trail = self.trail, None
+        if trail is not None:
+            self.cluster.shapes.ended(trail, monotonic())
         self.temporary.end(committed=committed)
         defined, self.defining = self.defining, Defines.NOTHING
         if committed:
@@ -217,6 +232,26 @@ class Session:
         )
 
     @property
+    def verifies(self) -> bool:
+        """Whether what a transaction read at a reader is compared at the writer."""
+        return self._transaction_reads is TransactionReads.VERIFIED
+
+    @property
+    def may_read_first(self) -> bool:
+        """Whether the transaction that begins may read at a reader until it writes.
+
+        Not where it was asked for more than READ COMMITTED gives, or declared READ
+        WRITE, which a standby refuses.
+        """
+        mode = self.transaction.mode
+        default = self.settings.value_of("default_transaction_isolation")
+        return (
+            self._transaction_reads is not TransactionReads.WRITER
+            and mode.read_only is None
+            and not keeps_a_snapshot(mode.isolation, default)
+        )
+
+    @property
     def has_options(self) -> bool:
         """Whether a decision depends on more than the consistency mode."""
         return (
@@ -224,6 +259,7 @@ class Session:
             or self._region is not None
             or self._max_staleness is not None
             or self.timeout is not None
+            or self.shared is not None
         )
 
     @property
@@ -245,6 +281,7 @@ class Session:
             "region": "_region",
             "max_staleness": "_max_staleness",
             "timeout": "timeout",
+            "transaction_reads": "_transaction_reads",
         }
         if options.get("route", "auto") not in ROUTES:
             raise ProgrammingError(

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import pq, sql
 
+from globaldb.drivers.psycopg.repeat import Recording
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -68,6 +70,17 @@ class CursorWork:
         cursor._results = [cursor._pgconn.make_empty_result(pq.ExecStatus.COMMAND_OK)]
         cursor.pgresult = cursor._results[0]
         cursor._statusmessage = tag.encode()
+
+    def recording(self, *, ordered: bool, compared: bool) -> Recording:
+        """Return what makes the statement again, with the answer that it had."""
+        call = self.call
+        return Recording(
+            call.cursor,
+            self.text,
+            binary=call.binary,
+            ordered=ordered,
+            compared=compared,
+        )
 
     def first_value(self) -> str | None:
         """Return the first column of the first row, as text."""

@@ -27,13 +27,16 @@ from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import InternalError, NodeLostError
 from globaldb.runtime import events
-from globaldb.runtime.flow import transaction as tx
+from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.read import find_reader, read
+from globaldb.runtime.flow.reading import follow
 from globaldb.runtime.flow.remains import left_behind
+from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.settings import is_setting, make_setting
+from globaldb.runtime.flow.shared import share
 from globaldb.runtime.flow.write import write
 
 if TYPE_CHECKING:
@@ -48,8 +51,10 @@ async def execute(session: Session, work: Work) -> None:
     if work.statement.hints and type(work.statement.action) not in _HANDLERS:
         with session.using(**dict(work.statement.hints)):
             await _observed(session, work)
-        return
-    await _observed(session, work)
+    else:
+        await _observed(session, work)
+    if session.shared is not None:
+        await share(session)
 
 
 async def _observed(session: Session, work: Work) -> None:
@@ -99,6 +104,10 @@ def refuse_unforwarded(session: Session, work: Work) -> None:
 
 async def run(session: Session, work: Work) -> None:
     """Run *work* on the lease held, or choose a node for it."""
+    if session.journal is not None:
+        await upgrade.next_statement(session, work)
+        _finished(session, work)
+        return
     await leave_if_needed(session, work.statement)
     if session.lease is not None:
         if not await _beside_lease(session, work):
@@ -106,12 +115,13 @@ async def run(session: Session, work: Work) -> None:
         return
     if session.transaction.state is TransactionState.FAILED:
         raise InternalError(
-            "the transaction was lost with its connection: roll back, then try again"
+            "the transaction is over at the server: its connection was lost, or it had "
+            "to start over. Roll back, then try again"
         )
+    await bring_up_to_date(session)
     if session.transaction.active:
-        await tx.first_statement(session, work)
-        _succeeded(session, work)
-        _release_if_over(session)
+        await upgrade.first_statement(session, work)
+        _finished(session, work)
         return
     decision = decide(
         work.statement, session.intent, session.books, session.cluster.topology
@@ -210,6 +220,12 @@ async def _on_lease(session: Session, work: Work) -> None:
     _release_if_over(session)
 
 
+def _finished(session: Session, work: Work) -> None:
+    """Do what comes behind a statement of a transaction."""
+    _succeeded(session, work)
+    _release_if_over(session)
+
+
 def _release_if_over(session: Session) -> None:
     """Let go of a lease whose transaction was ended by a script."""
     if not session.transaction.active:
@@ -222,6 +238,7 @@ def _succeeded(session: Session, work: Work) -> None:
     if lease is not None and work.on_success is not None:
         work.on_success(lease.connection)
     session.defined(left_behind(session, work))
+    follow(session, work.statement, work.source)
 
 
 def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
@@ -231,7 +248,7 @@ def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
         why = "transaction" if session.transaction.active else "pinned"
         return _explained(session, node.name, node.state.role, why, statement)
     if session.transaction.active or not session.autocommit:
-        decision = tx.transaction_target(session, None)
+        decision = tx.transaction_target(session, statement, sql)
     else:
         decision = decide(
             statement, session.intent, session.books, session.cluster.topology

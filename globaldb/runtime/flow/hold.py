@@ -15,11 +15,13 @@ from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.errors import InternalError
-from globaldb.runtime.flow import transaction as tx
+from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.execute import begin_if_needed, refuse_unforwarded
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.leave import leave_if_needed
+from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.send import company, send, settle
+from globaldb.runtime.flow.shared import share
 from globaldb.runtime.flow.write import borrow_writer
 
 if TYPE_CHECKING:
@@ -47,11 +49,12 @@ async def hold(
         begin_if_needed(session)
     if session.transaction.state is TransactionState.FAILED and session.lease is None:
         raise InternalError(
-            "the transaction was lost with its connection: roll back, then try again"
+            "the transaction is over at the server: its connection was lost, or it had "
+            "to start over. Roll back, then try again"
         )
-    await leave_if_needed(session, work.statement)
-    session.moored = True
+    await _settle_down(session, work)
     reason = "transaction" if session.transaction.active else "pinned"
+    await bring_up_to_date(session)
     if session.lease is None:
         with session.using(**dict(work.statement.hints)):
             reason, chosen, borrowed = await _place(session, work)
@@ -80,6 +83,14 @@ async def hold(
             raise_fault(reply.error)
     session.shell.busy = link
     return link
+
+
+async def _settle_down(session: Session, work: Work) -> None:
+    """Have a transaction where what nobody can repeat may run."""
+    if session.journal is not None:
+        await upgrade.move(session, None)
+    await leave_if_needed(session, work.statement)
+    session.moored = True
 
 
 def _may_travel_along(session: Session, trip: Trip) -> bool:
@@ -124,6 +135,8 @@ async def settle_hold(
         return
     session.account()
     session.release()
+    if session.shared is not None and not failed:
+        await share(session)
     if failure is not None and status is LinkStatus.LOST:
         _raise_broken(session, work, node, reply, inside=inside)
 
@@ -142,7 +155,7 @@ def _raise_broken(
 
 async def _place(session: Session, work: Work) -> tuple[str, Node, Lease[Any]]:
     if session.transaction.active:
-        return await tx.place(session, work)
+        return await tx.place(session, work.statement, None, work.deadline)
     decision = decide(
         work.statement, session.intent, session.books, session.cluster.topology
     )

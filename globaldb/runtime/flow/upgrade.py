@@ -1,0 +1,223 @@
+"""A transaction that has only read so far runs at a reader, until its first write.
+
+Then it goes on at the writer: BEGIN, everything it has done so far, and the write, in
+one round trip. What it had read is compared with what the writer has now; where that
+is different, the transaction is rolled back and fails as a serialization failure does.
+See docs/decisions/0019-transactions-that-read-first.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from globaldb.core.faults import Fault
+from globaldb.core.journal import Journal
+from globaldb.core.routing import Fence, Route
+from globaldb.core.settings import after_rollback
+from globaldb.core.shapes import Trail
+from globaldb.core.topology import Role
+from globaldb.core.trip import LinkStatus, Trip
+from globaldb.runtime import events
+from globaldb.runtime.flow import transaction as tx
+from globaldb.runtime.flow.faults import fault_of, wanted
+from globaldb.runtime.flow.reading import is_kept, why_not
+from globaldb.runtime.flow.send import company, send
+from globaldb.runtime.flow.write import borrow_writer
+
+if TYPE_CHECKING:
+    from globaldb.core.lending import Lease
+    from globaldb.core.trip import Reply
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.port import Work
+    from globaldb.runtime.session import Session
+
+#: What a reader may do to a statement without the statement being at fault.
+_ELSEWHERE = (
+    Fault.READ_ONLY,
+    Fault.RECOVERY_CONFLICT,
+    Fault.NODE_LOST,
+    Fault.UNAVAILABLE,
+)
+_MOVED = "transaction_moved"
+
+
+async def first_statement(session: Session, work: Work) -> None:
+    """Place a transaction, and run its first statement there."""
+    if session.may_read_first:
+        session.trail = Trail()
+    placed = await tx.place(session, work.statement, work.source, work.deadline)
+    reason, node, lease = placed
+    if reason != tx.READS_SO_FAR:
+        await tx.first_statement(session, work, placed)
+        return
+    session.applied_before = lease.connection.settings
+    session.keep(lease, node)
+    session.journal = Journal(session.verifies, session.books.floor)
+    await next_statement(session, work)
+
+
+async def next_statement(session: Session, work: Work) -> None:
+    """Run a statement of a transaction that has only read so far."""
+    lease, node, journal = _held(session)
+    fresh = journal.required is session.books.floor
+    if not fresh or why_not(session, work.statement, work.source) is not None:
+        await move(session, work)
+        return
+    pending = session.transaction.unsent
+    trip = company(session, lease.connection, work.statement, capture=False)
+    reply = await send(session, lease, work.call, trip, work.deadline)
+    if _gives_up(session, lease, reply):
+        session.cluster.suspect(node.name)
+        await move(session, work)
+        return
+    if reply.prepared:
+        journal.note(*pending)
+    tx.take_in(session, node, lease, reply)
+    if not _noted(session, journal, work):
+        await move(session, work)
+        return
+    session.route = _route(work.statement, node, tx.READS_SO_FAR, Fence.EXACT)
+
+
+def _held(session: Session) -> tuple[Lease[Any], Node, Journal]:
+    lease, node, journal = session.lease, session.node, session.journal
+    assert lease is not None  # noqa: S101 - a journal is kept beside its reader
+    assert node is not None  # noqa: S101 - as above
+    assert journal is not None  # noqa: S101 - the caller looked
+    return lease, node, journal
+
+
+def _gives_up(session: Session, lease: Lease[Any], reply: Reply) -> bool:
+    """Whether the reader, and not the statement, is to blame for an error."""
+    if reply.error is None or not wanted(reply):
+        return False
+    return fault_of(session, reply.error, lease.connection) in _ELSEWHERE
+
+
+def _noted(session: Session, journal: Journal, work: Work) -> bool:
+    """Keep what is needed to do it again; False where the answer does not serve."""
+    if is_kept(work.statement):
+        journal.again(work.recording(ordered=False, compared=False))
+        return True
+    if not journal.verified or not _is_data(work):
+        return True
+    look = session.cluster.knowledge.looks.lookup(work.source).repeatable
+    recording = work.recording(ordered=look.ordered, compared=True)
+    if look.most is not None and recording.rows >= look.most:
+        # Which of more rows these are is anybody's choice.
+        return False
+    if not journal.fits(recording):
+        return False
+    journal.read(recording)
+    return True
+
+
+def _is_data(work: Work) -> bool:
+    """Whether an answer tells of data: not of plans, nor of a connection's state."""
+    return work.statement.plain and work.statement.command != "EXPLAIN"
+
+
+async def move(session: Session, work: Work | None) -> None:
+    """Go on at the writer, there run *work* if any, and verify what was read.
+
+    Raises a serialization failure when the writer has another answer to what the
+    transaction has read; the transaction is rolled back then.
+    """
+    lease, reader, journal = _held(session)
+    session.journal = None
+    await _leave(session, lease, reader)
+    done = (*journal.done, *session.transaction.move())
+    deadline = session.deadline() if work is None else work.deadline
+    reply, node, lease = await _arrive(session, work, done, deadline)
+    if session.trail is not None and journal.done:
+        session.trail.upgraded = True
+    if reply.changed is not None:
+        await _start_over(session, reader, reply.changed)
+    if work is None:
+        tx.take_in(session, node, lease, reply)
+        return
+    session.failed(work.statement, reply)
+    session.route = _route(work.statement, node, _MOVED, Fence.EXACT)
+    tx.take_in(session, node, lease, reply, script=work.statement.multiple)
+
+
+async def _leave(session: Session, lease: Lease[Any], reader: Node) -> None:
+    """End the transaction at the reader; what it has shown stays accounted for."""
+    session.lease = session.node = None
+    session.books.read(reader.name, monotonic())
+    link = lease.connection
+    try:
+        if link.link_status in (LinkStatus.OPEN, LinkStatus.FAILED):
+            attempted = link.settings
+            patience = monotonic() + session.cluster.config.connect_timeout
+            await session.shell.travel(link, b"ROLLBACK", Trip(alone=True), patience)
+            link.settings = after_rollback(session.applied_before, attempted)
+    finally:
+        session.hand_back(lease, reader)
+
+
+async def _arrive(
+    session: Session, work: Work | None, done: tuple[Any, ...], deadline: float | None
+) -> tuple[Reply, Node, Lease[Any]]:
+    """Begin at the writer; once more where that was not its fault."""
+    statement = None if work is None else work.statement
+    once = statement is not None and (statement.multiple or statement.alone)
+    while True:
+        node, lease = await borrow_writer(session, deadline)
+        session.applied_before = lease.connection.settings
+        session.keep(lease, node)
+        trip = company(session, lease.connection, statement, capture=False)
+        trip = replace(trip, repeats=done)
+        call = None if work is None else work.call
+        reply = await send(session, lease, call, trip, deadline)
+        if once or not tx.may_begin_again(session, reply):
+            return reply, node, lease
+        session.drop_lease()
+        once = True
+
+
+async def _start_over(session: Session, reader: Node, changed: str) -> NoReturn:
+    """Roll back, take the writer's position along, and say what has changed.
+
+    With that position the next attempt reads nothing that is as old.
+    """
+    lease, node = session.lease, session.node
+    assert lease is not None  # noqa: S101 - the caller has just arrived there
+    assert node is not None  # noqa: S101 - as above
+    if session.trail is not None:
+        session.trail.changed = session.trail.wrote = True
+    patience = monotonic() + session.cluster.config.connect_timeout
+    trip = Trip(capture=True, alone=True)
+    try:
+        reply = await session.shell.travel(
+            lease.connection, b"ROLLBACK", trip, patience
+        )
+        link = lease.connection
+        link.settings = after_rollback(session.applied_before, link.settings)
+        if reply.position is not None:
+            session.books.captured(reply.position, monotonic())
+    finally:
+        session.transaction.start_over()
+        session.release()
+    events.transaction_changed(session, reader, node)
+    raise session.cluster.driver.serialization_failure(
+        f"this transaction has read at {reader.name} what is different at the writer "
+        f"{node.name} now, where it was to go on: {changed}. It was rolled back and "
+        "nothing was applied; run it again from its start, or begin it with a write "
+        "or inside using(route='writer')"
+    )
+
+
+def _route(statement: Any, node: Node, reason: str, fence: Fence) -> Route:
+    state = node.state
+    return Route(
+        role=Role.READER if reason == tx.READS_SO_FAR else Role.WRITER,
+        node=node.name,
+        region=state.region,
+        reason=reason,
+        verdict=statement.verdict.value,
+        statement=statement.reason,
+        fence=fence,
+    )
