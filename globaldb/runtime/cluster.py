@@ -188,6 +188,7 @@ class ClusterRuntime:
             else:
                 self.system = sample.system
                 self.nodes[name].saw(sample.position)
+                self.nodes[name].took(sample.latency)
                 before = self.topology
                 self.topology = before.observe(name, sample)
                 if sample.role is Role.WRITER:

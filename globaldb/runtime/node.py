@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from globaldb.runtime.cluster import ClusterRuntime
 
 
+#: Trips whose times are remembered.
+_TRIPS = 16
+
+
 class Node:
     """A pool of connections to one server, and what is known about that server."""
 
@@ -30,6 +34,10 @@ class Node:
         self.replayed: Lsn | None = None
         #: When something about it was last not as believed (monotonic seconds).
         self.doubted_at = float("-inf")
+        #: Seconds of the last trips here, and of the shortest of them: what is beside
+        #: the work of a statement. None while there was none.
+        self._trips: tuple[float, ...] = ()
+        self.trip: float | None = None
         #: How long commits take to become visible here.
         self.catch_up = CatchUp()
         self.pool: Pool[Any] = Pool(
@@ -70,6 +78,15 @@ class Node:
         ):
             self.replayed = position
 
+    def took(self, seconds: float) -> None:
+        """Take note of how long a trip here took.
+
+        The shortest of the last ones is the way there and back; what is longer has
+        waited for a processor, or was at work.
+        """
+        self._trips = (*self._trips[1 - _TRIPS :], seconds)
+        self.trip = min(self._trips)
+
     def showed(self, value: int | None) -> Lsn | None:
         """Make a position of what this node, a reader, said that it had replayed.
 
@@ -90,6 +107,7 @@ class Node:
         """
         if position.lsn is not None:
             self.saw(position.lsn)
+        self.took(monotonic() - asked_at)
         self._cluster.told(position, asked_at)
 
     def doubt(self) -> None:

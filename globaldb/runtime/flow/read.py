@@ -176,7 +176,7 @@ def _soonest(
 
     def cost(state: NodeState) -> tuple[float, int]:
         node = nodes[state.name]
-        leaving = 0.0 if stay in (None, state.name) else state.latency or 0.0
+        leaving = 0.0 if stay in (None, state.name) else node.trip or 0.0
         wait = Wait(session, node, required, None)
         return wait.outlook.cost + leaving, node.load
 
@@ -218,7 +218,7 @@ async def _ask_in_time(
     The read goes along with each look, so that the look that finds the reader caught
     up brings the answer. Only a read that takes its time waits until it is.
     """
-    light = 2 * (wait.node.state.latency or 0.0) + _LIGHT
+    light = 2 * (wait.node.trip or 0.0) + _LIGHT
     while True:
         asked_at = monotonic()
         reply = await _ask(session, attempts, lease, guard=True)
@@ -248,7 +248,7 @@ async def _read_elsewhere(session: Session, attempts: _Attempts, place: Place) -
     if wait is not None and session.route is not None:
         session.route = replace(
             session.route,
-            waited=wait.spent,
+            waited=wait.waited,
             estimate=wait.outlook.expected,
             alternatives=((place.node.name, wait.outlook.cost),),
         )

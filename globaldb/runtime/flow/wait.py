@@ -22,9 +22,8 @@ def price(session: Session) -> float:
     """
     cluster = session.cluster
     writer = cluster.topology.writer
-    if writer is None or writer.latency is None:
-        return cluster.config.fence_wait
-    return writer.latency
+    trip = None if writer is None else cluster.nodes[writer.name].trip
+    return cluster.config.fence_wait if trip is None else trip
 
 
 class Wait:
@@ -43,8 +42,8 @@ class Wait:
         self._deadline = deadline
         #: Seconds that the writer is expected to take instead.
         self.price = price(session)
-        #: Seconds spent when it was given up.
-        self.spent = 0.0
+        #: Seconds spent until the reader had caught up, or was given up.
+        self.waited = 0.0
         told = None
         if required.lsn is not None:
             told = session.cluster.first_told(required.lsn)
@@ -69,13 +68,11 @@ class Wait:
         """
         return not self._commit or self.outlook.cost < self.price
 
-    @property
-    def waited(self) -> float:
-        """Seconds since the wait began."""
-        return monotonic() - self.began
-
     def found(self, asked_at: float) -> None:
         """Learn that a look sent at *asked_at* has found the reader caught up."""
+        self.node.took(monotonic() - asked_at)
+        if self._missing is not None:
+            self.waited = asked_at - self.began
         if not self._commit:
             return
         age, learnt = asked_at - self._known_at, self.node.catch_up
@@ -89,6 +86,7 @@ class Wait:
 
         A look sent at *asked_at* has found the reader behind.
         """
+        self.node.took(monotonic() - asked_at)
         if self._missing is None:
             self.outlook = self._weigh(asked_at, behind=True)
             self._until = self._limit(monotonic() + self.outlook.patience)
@@ -97,16 +95,13 @@ class Wait:
         remaining = self._until - now
         if remaining <= 0:
             return False
-        trip = self.node.state.latency or 0.0
-        pause = self.node.catch_up.pause(
-            now - self._known_at, max(_SHORTEST_PAUSE, trip / 4)
-        )
+        pause = self.node.catch_up.pause(now - self._known_at, _SHORTEST_PAUSE)
         await self._session.shell.sleep(min(pause, remaining))
         return True
 
     def give_up(self) -> None:
         """Go elsewhere; the reader is watched, so that the next read knows more."""
-        self.spent = self.waited
+        self.waited = monotonic() - self.began
         if self._commit and self._lsn is not None:
             missing, now = self._missing, monotonic()
             if missing is not None:
@@ -116,7 +111,7 @@ class Wait:
     def _weigh(self, at: float, *, behind: bool = False) -> Outlook:
         return self.node.catch_up.outlook(
             max(at - self._known_at, 0.0),
-            trip=self.node.state.latency or 0.0,
+            trip=self.node.trip or 0.0,
             otherwise=self.price,
             behind=behind,
         )
