@@ -115,9 +115,13 @@ class _Reads:
             self._report(Promise.COMMITTED, what, read)
             return
         made = write.operation
-        own = (made.session, made.transaction) == (read.session, read.transaction)
-        if not own or not read.transaction:
-            self._committed(write, read)
+        if read.transaction and (made.session, made.transaction) == (
+            read.session,
+            read.transaction,
+        ):
+            # Its own, and perhaps never committed.
+            return
+        self._committed(write, read)
         if read.key.startswith(REGISTER):
             self._version(write, read)
 

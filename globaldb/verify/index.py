@@ -92,6 +92,8 @@ class Index:
 
     def maker(self, seen: Operation) -> Write | None:
         """Return the write that made what was *seen* or written, if that is known."""
+        if not (seen.version or seen.value):
+            return None
         if seen.key.startswith(COUNTER):
             return self._by_version.get((seen.key, seen.version))
         value = seen.version if seen.key.startswith(LIST) else seen.value

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import globaldb
 from globaldb.errors import OperationalError
-from globaldb.verify.history import Disturbance, History
+from globaldb.verify.history import History
 from globaldb.verify.worker import PATIENCE, Worker, main
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
 
+    from globaldb.verify.faults import Breaker
     from globaldb.verify.history import Operation
     from globaldb.verify.plan import Plan
 
 #: Hears how many operations there are so far, and how many seconds are left.
 Report = Callable[[int, float], None]
-#: What is done to the database during a run; it tells what it has done.
-Breaking = AbstractContextManager[list[Disturbance]]
 
 #: Seconds that a process has for starting, and for handing over what it has noted.
 _GRACE: Final = 60.0
@@ -33,14 +33,15 @@ def perform(
     plan: Plan,
     seconds: float,
     *,
-    breaking: Breaking | None = None,
+    operations: int | None = None,
+    breaker: Breaker | None = None,
     report: Report = lambda _operations, _left: None,
 ) -> History:
     """Carry *plan* out for so many seconds and return what happened.
 
-    *breaking* is entered when all is ready and left when the sessions have ended: the
-    database has to be well again then. Ctrl-C ends the run early. Makes a schema of its
-    own, and removes it. Raises `NoNodeAvailableError` when the database is not there.
+    It ends earlier when there are so many *operations*, or with Ctrl-C. *breaker* begins
+    when all is ready, and ends with the sessions. Makes a schema of its own, and removes
+    it. Raises `NoNodeAvailableError` when the database is not there.
     """
     region, url = next(iter(plan.urls.items()))
     tables = plan.tables
@@ -51,10 +52,11 @@ def perform(
         stack.callback(tables.drop, connection)
         tables.create(connection)
         _await_readers(plan)
-        with breaking or nullcontext([]) as disturbances:
-            operations = _operations(plan, seconds, report)
+        goal = _Goal(monotonic() + seconds, operations, report)
+        with breaker or nullcontext():
+            found = _operations(plan, goal)
         final = tables.final(connection)
-    return History(operations, final, tuple(disturbances))
+    return History(found, final, breaker.happened if breaker else ())
 
 
 def _await_readers(plan: Plan) -> None:
@@ -66,29 +68,31 @@ def _await_readers(plan: Plan) -> None:
             plan.tables.await_in(connection)
 
 
-def _operations(plan: Plan, seconds: float, report: Report) -> list[Operation]:
-    until = monotonic() + seconds
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """When a run ends: at a moment, or when there are so many operations."""
+
+    until: float
+    operations: int | None
+    report: Report
+
+    def ahead(self, operations: int) -> bool:
+        """Say how far the run is; return whether it goes on."""
+        self.report(operations, self.until - monotonic())
+        return self.operations is None or operations < self.operations
+
+
+def _operations(plan: Plan, goal: _Goal) -> list[Operation]:
     if plan.processes == 1:
-        return _here(plan, until, report)
-    return _Workers(plan, until, report).work()
-
-
-def _here(plan: Plan, until: float, report: Report) -> list[Operation]:
-    """Let all sessions work in this process."""
-
-    def tell(operations: int) -> bool:
-        report(operations, until - monotonic())
-        return True
-
-    return Worker(plan, 0).work(until, tell)
+        return Worker(plan, 0).work(goal.until, goal.ahead)
+    return _Workers(plan, goal).work()
 
 
 class _Workers:
     """Processes that work, and the pipes to them."""
 
-    def __init__(self, plan: Plan, until: float, report: Report) -> None:
-        self._until = until
-        self._report = report
+    def __init__(self, plan: Plan, goal: _Goal) -> None:
+        self._goal = goal
         self._progress: dict[int, int] = {}
         self._found: dict[int, list[Operation]] = {}
         # What other threads of this process hold must not be copied half-way.
@@ -98,7 +102,7 @@ class _Workers:
         for number in range(plan.processes):
             ours, theirs = context.Pipe()
             process = context.Process(
-                target=main, args=(plan, number, until, theirs), daemon=True
+                target=main, args=(plan, number, goal.until, theirs), daemon=True
             )
             process.start()
             theirs.close()
@@ -124,10 +128,11 @@ class _Workers:
             for number, pipe in enumerate(self._pipes):
                 while number not in self._found and pipe.poll(_TICK):
                     self._take(number, pipe)
+            if not self._goal.ahead(sum(self._progress.values())):
+                self._end()
         except KeyboardInterrupt:
             self._end()
-        self._report(sum(self._progress.values()), self._until - monotonic())
-        if monotonic() > self._until + PATIENCE + _GRACE:
+        if monotonic() > self._goal.until + PATIENCE + _GRACE:
             raise OperationalError("a process of the verification did not end")
 
     def _take(self, number: int, pipe: Connection) -> None:
@@ -147,4 +152,5 @@ class _Workers:
         """Have every process that still works end early."""
         for number, pipe in enumerate(self._pipes):
             if number not in self._found:
-                pipe.send(None)
+                with suppress(OSError):
+                    pipe.send("enough")

@@ -33,7 +33,7 @@ class _Knowledge:
 
     def meet(self, operation: Operation) -> None:
         known = self.met.get(operation.key)
-        if known is None or known.version <= operation.version:
+        if known is None or known.version < operation.version:
             self.met[operation.key] = operation
 
     def reach(self, moment: float, shown: Operation) -> None:
@@ -161,7 +161,7 @@ class Sessions:
                 knowledge.met[read.key] = read
         else:
             self._in_order(knowledge, read)
-            knowledge.met[read.key] = read
+            knowledge.meet(read)
         maker = self._index.maker(read)
         if maker is not None:
             knowledge.reach(maker.began, read)

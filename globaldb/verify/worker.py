@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections import deque
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -65,9 +65,11 @@ class Worker:
             ]
             for thread in threads:
                 thread.start()
-            while monotonic() < until and not self._stop.wait(_TICK):
-                if not tell(len(self._recorder)):
-                    break
+            # Ctrl-C ends the run, and what was done so far is checked.
+            with suppress(KeyboardInterrupt):
+                while monotonic() < until and not self._stop.wait(_TICK):
+                    if not tell(len(self._recorder)):
+                        break
             self._stop.set()
             self._await(threads, players)
         if self._failures:
