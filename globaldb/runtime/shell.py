@@ -51,6 +51,9 @@ class Shell(Protocol):
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""
 
+    async def ask(self, question: Callable[[], T]) -> T:
+        """Return the answer to a *question* that blocks, but not for long."""
+
     def cancel(self, act: Callable[[Any], None]) -> None:
         """Let *act* cancel what runs now, if anything does. From any thread."""
 
@@ -108,6 +111,10 @@ class BlockingShell:
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""
         return self._cluster.await_writer(deadline)
+
+    async def ask(self, question: Callable[[], T]) -> T:
+        """Return the answer to a *question* that blocks, but not for long."""
+        return question()
 
     def ended(self, link: Any) -> None:
         """Say that no statement runs on *link* any more.
