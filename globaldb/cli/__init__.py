@@ -33,6 +33,7 @@ COMMANDS: Final = {
     "demo": ("globaldb.cli.demo", "see local reads and global writes at work"),
     "explain": ("globaldb.cli.explain", "say where statements would run now"),
     "lab": ("globaldb.cli.lab", "run a database over regions on this machine"),
+    "verify": ("globaldb.cli.verify", "use a database, and check every promise"),
 }
 
 

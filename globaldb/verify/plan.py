@@ -36,6 +36,11 @@ class Plan:
         """The consistency that connections are opened with."""
         return self.consistency or self.mode
 
+    @property
+    def schema(self) -> str:
+        """The schema that the run makes and removes."""
+        return self.tables.schema
+
     def cluster_options(self, region: str) -> dict[str, Any]:
         """Return what the cluster of the sessions in *region* is opened with."""
         here = {"region": region} if region else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 from collections import deque
@@ -111,8 +112,9 @@ def main(plan: Plan, number: int, until: float, pipe: Connection) -> None:
     It hears numbers of operations and then the list of them, or the error that ended
     the work; anything that it sends ends the work early.
     """
-    # Ctrl-C is the parent's to answer.
+    # Ctrl-C is the parent's to answer; what goes wrong is counted.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    logging.getLogger("globaldb").addHandler(logging.NullHandler())
 
     def tell(operations: int) -> bool:
         pipe.send(operations)
