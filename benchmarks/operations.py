@@ -222,7 +222,7 @@ OPERATIONS: Final = (
         work=_then((_read,), "commit"),
         autocommit=False,
         plain=3,
-        budget=Trips(2, 0),
+        budget=Trips(0, 2),
     ),
     *_transactions("transaction of 1 write", (_write,), plain=3, wide=2),
     *_transactions(
