@@ -471,14 +471,25 @@ def test_a_transaction_that_only_read_ends_well_without_its_reader(
     assert value(conn, 1) == 0
 
 
-def test_a_read_that_replay_cancels_is_repeated_at_the_writer(
-    lab: Lab, conn: Connection
-) -> None:
-    """A recovery conflict is nothing that the application has to deal with."""
+@pytest.fixture
+def impatient(lab: Lab) -> Iterator[Lab]:
+    """The reader cancels at once what is in the way of its replay."""
     with admin(lab, "ap-south-1-1") as reader:
         reader.execute("ALTER SYSTEM SET max_standby_streaming_delay = 0")
         reader.execute("SELECT pg_reload_conf()")
+    elsewhere(lab, "DROP TABLE IF EXISTS locked")
     elsewhere(lab, "CREATE TABLE locked AS SELECT 1 AS n; GRANT ALL ON locked TO app")
+    yield lab
+    with admin(lab, "ap-south-1-1") as reader:
+        reader.execute("ALTER SYSTEM RESET max_standby_streaming_delay")
+        reader.execute("SELECT pg_reload_conf()")
+
+
+def test_a_read_that_replay_cancels_is_repeated_at_the_writer(
+    impatient: Lab, conn: Connection
+) -> None:
+    """A recovery conflict is nothing that the application has to deal with."""
+    lab = impatient
     assert one(conn.execute("SELECT n FROM locked")) == (1,)
     assert role(conn) == "reader"
     # Takes the lock that the open transaction is in the way of.
@@ -489,9 +500,21 @@ def test_a_read_that_replay_cancels_is_repeated_at_the_writer(
     conn.commit()
 
     assert held(lab)[1] == 1
-    with admin(lab, "ap-south-1-1") as reader:
-        reader.execute("ALTER SYSTEM RESET max_standby_streaming_delay")
-        reader.execute("SELECT pg_reload_conf()")
+
+
+def test_a_snapshot_that_replay_ends_is_no_serialization_failure(
+    impatient: Lab, conn: Connection
+) -> None:
+    conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    assert one(conn.execute("SELECT n FROM locked")) == (1,)
+    elsewhere(impatient, "ALTER TABLE locked ADD COLUMN m int")
+    with pytest.raises(globaldb.NodeLostError) as failure:
+        value(conn, 1)
+
+    assert not isinstance(failure.value, psycopg.errors.SerializationFailure)
+    assert failure.value.retryable
+    conn.rollback()
+    assert value(conn, 1) == 0
 
 
 def test_a_function_that_writes_after_all_takes_the_transaction_along(
@@ -522,6 +545,36 @@ def test_a_move_whose_answer_is_lost_is_made_again(lab: Lab, conn: Connection) -
     conn.commit()
 
     assert held(lab)[1] == 1
+
+
+def test_a_move_that_finds_no_writer_ends_the_transaction(
+    lab: Lab, conn: Connection
+) -> None:
+    """What it had read is not verified: it must not go on as another transaction."""
+    conn.execute("SAVEPOINT a")
+    value(conn, 1)
+    lab.kill(WRITER)
+    with pytest.raises(globaldb.Error):
+        conn.execute(UPDATE, (1,))
+    with pytest.raises(psycopg.InternalError, match="Roll back"):
+        conn.execute(READ, (1,))
+    conn.rollback()
+    assert value(conn, 1) == 0
+
+
+def test_a_move_that_takes_too_long_ends_the_transaction(
+    lab: Lab, conn: Connection
+) -> None:
+    value(conn, 1)
+    conn.execute("SAVEPOINT a")
+    with admin(lab) as other, other.transaction():
+        other.execute("LOCK TABLE tr")
+        with conn.using(timeout=0.2), pytest.raises(globaldb.DeadlineExceededError):
+            conn.execute(UPDATE, (1,))
+    with pytest.raises(globaldb.Error):
+        conn.execute("ROLLBACK TO a")
+    conn.rollback()
+    assert value(conn, 1) == 0
 
 
 def test_nothing_older_than_a_token_is_read_in_the_middle(

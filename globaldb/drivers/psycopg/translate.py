@@ -64,7 +64,12 @@ def fault(error: BaseException, *, broken: bool) -> Fault:
 def translate(error: BaseException, route: Route | None) -> BaseException:
     """Return *error* as one that both trees catch, or as it is if neither knows it."""
     kind: Any = type(error)
-    if isinstance(error, errors.Error):
+    if _cancelled_by_replay(error):
+        new = _join(errors.NodeLostError, psycopg.OperationalError)(
+            f"replay at the reader cancelled the statement ({error}). Nothing was "
+            "applied; it is safe to try again, from the start of its transaction"
+        )
+    elif isinstance(error, errors.Error):
         if isinstance(error, psycopg.Error):
             return error
         new = _join(kind, _theirs(kind))(*error.args)
@@ -80,6 +85,14 @@ def translate(error: BaseException, route: Route | None) -> BaseException:
     new.__cause__ = error.__cause__
     both: BaseException = new
     return both
+
+
+def _cancelled_by_replay(error: BaseException) -> bool:
+    """Whether it is a recovery conflict, which has the code of what conflicts itself."""
+    if not isinstance(error, psycopg.Error) or isinstance(error, errors.Error):
+        return False
+    found = postgresql_fault(error.sqlstate, str(error), broken=False)
+    return found is Fault.RECOVERY_CONFLICT
 
 
 def _ours(theirs: type[psycopg.Error]) -> Any:

@@ -21,7 +21,7 @@ from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus, Trip
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx
-from globaldb.runtime.flow.faults import fault_of, wanted
+from globaldb.runtime.flow.faults import fault_of, raise_unwanted, wanted
 from globaldb.runtime.flow.reading import is_kept, why_not
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.write import borrow_writer
@@ -130,11 +130,17 @@ async def move(session: Session, work: Work | None) -> None:
     await _leave(session, lease, reader)
     done = (*journal.done, *session.transaction.move())
     deadline = session.deadline() if work is None else work.deadline
-    reply, node, lease = await _arrive(session, work, done, deadline)
+    try:
+        reply, node, lease = await _arrive(session, work, done, deadline)
+    except BaseException:
+        # Whatever the application does next, this transaction is not to go on.
+        session.drop_lease()
+        session.transaction.start_over()
+        raise
     if session.trail is not None and journal.done:
         session.trail.upgraded = True
-    if reply.changed is not None:
-        await _start_over(session, reader, reply.changed)
+    if reply.changed is not None and reply.status is not LinkStatus.LOST:
+        await _start_over(session, reader, reply)
     if work is None:
         tx.take_in(session, node, lease, reply)
         return
@@ -178,7 +184,7 @@ async def _arrive(
         once = True
 
 
-async def _start_over(session: Session, reader: Node, changed: str) -> NoReturn:
+async def _start_over(session: Session, reader: Node, reply: Reply) -> NoReturn:
     """Roll back, take the writer's position along, and say what has changed.
 
     With that position the next attempt reads nothing that is as old.
@@ -186,27 +192,25 @@ async def _start_over(session: Session, reader: Node, changed: str) -> NoReturn:
     lease, node = session.lease, session.node
     assert lease is not None  # noqa: S101 - the caller has just arrived there
     assert node is not None  # noqa: S101 - as above
-    if session.trail is not None:
-        session.trail.changed = session.trail.wrote = True
     patience = monotonic() + session.cluster.config.connect_timeout
-    trip = Trip(capture=True, alone=True)
+    trip, link = Trip(capture=True, alone=True), lease.connection
     try:
-        reply = await session.shell.travel(
-            lease.connection, b"ROLLBACK", trip, patience
-        )
-        link = lease.connection
+        after = await session.shell.travel(link, b"ROLLBACK", trip, patience)
         link.settings = after_rollback(session.applied_before, link.settings)
-        if reply.position is not None:
-            session.books.captured(reply.position, monotonic())
+        if after.position is not None:
+            session.books.captured(after.position, monotonic())
     finally:
         session.transaction.start_over()
         session.release()
+    raise_unwanted(reply)
+    if session.trail is not None:
+        session.trail.changed = session.trail.wrote = True
     events.transaction_changed(session, reader, node)
     raise session.cluster.driver.serialization_failure(
         f"this transaction has read at {reader.name} what is different at the writer "
-        f"{node.name} now, where it was to go on: {changed}. It was rolled back and "
-        "nothing was applied; run it again from its start, or begin it with a write "
-        "or inside using(route='writer')"
+        f"{node.name} now, where it was to go on: {reply.changed}. It was rolled back "
+        "and nothing was applied; run it again from its start, or begin it with a "
+        "write or inside using(route='writer')"
     )
 
 
