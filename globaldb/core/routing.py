@@ -14,6 +14,7 @@ from globaldb.errors import ReadOnlyError
 if TYPE_CHECKING:
     from globaldb.core.position import Position
     from globaldb.core.session import SessionState
+    from globaldb.core.tables import Tables
     from globaldb.core.topology import Topology
 
 
@@ -76,6 +77,8 @@ class Decision:
     reason: str
     #: A reader must have replayed this.
     required: Position | None = None
+    #: The tables that are read, as far as floors by table need to know.
+    reads: Tables = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,15 +138,19 @@ def needs_writer(statement: Statement) -> bool:
 
 
 def decide(
-    statement: Statement, intent: Intent, session: SessionState, topology: Topology
+    statement: Statement,
+    intent: Intent,
+    session: SessionState,
+    topology: Topology,
+    reads: Tables = None,
 ) -> Decision:
-    """Decide who may serve *statement* outside a transaction.
+    """Decide who may serve *statement*, which reads *reads*, outside a transaction.
 
     Unknown means writer. Raises `ReadOnlyError` for what would need write forwarding
     in a session that has it switched off.
     """
     if statement.verdict in READS:
-        return decide_read(intent, session, topology)
+        return decide_read(intent, session, topology, reads)
     if isinstance(statement.action, ShowSetting) and (
         statement.action.name not in _ROLE_DEPENDENT
     ):
@@ -155,8 +162,13 @@ def decide(
     return Decision(Target.WRITER, statement.reason)
 
 
-def decide_read(intent: Intent, session: SessionState, topology: Topology) -> Decision:
-    """Decide who may serve a read, or a whole read-only transaction."""
+def decide_read(
+    intent: Intent, session: SessionState, topology: Topology, reads: Tables = None
+) -> Decision:
+    """Decide who may serve a read, or a whole read-only transaction.
+
+    The latter may read any table, and so may what *reads* does not tell of.
+    """
     writer_only = _writer_only(intent)
     if writer_only is not None:
         return Decision(Target.WRITER, writer_only)
@@ -168,7 +180,8 @@ def decide_read(intent: Intent, session: SessionState, topology: Topology) -> De
         return Decision(Target.WRITER, "position_unknown")
     if session.needs_writer(topology.epoch):
         return Decision(Target.WRITER, "position_of_older_timeline")
-    return Decision(Target.READER, NEAREST_READER, session.floor)
+    required = session.requirement(reads)
+    return Decision(Target.READER, NEAREST_READER, required, reads)
 
 
 def _writer_only(intent: Intent) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -45,6 +46,10 @@ class CatalogKeeper:
         #: How many definitions were seen, and how many of them the catalog has.
         self._seen = 0
         self._known = 0
+        #: Definitions of any kind that were seen.
+        self._changes = 0
+        #: Whether anybody asks what leads from one table to others.
+        self._tables = cluster.config.safe_lag_scope == "table"
         self._wanted = True
         self._pause = _PAUSE
         self._tried_at = float("-inf")
@@ -85,6 +90,8 @@ class CatalogKeeper:
         Of *what* it is decides whether reads may go on meanwhile: a new table may be
         refused by a reader, which is noticed; new code may do there what nobody sees.
         """
+        with self._lock:
+            self._changes += 1
         self._cluster.knowledge.forget()
         if what is Defines.DATA:
             self._pause = _SHORT_PAUSE
@@ -135,12 +142,16 @@ class CatalogKeeper:
     def _run(self) -> None:
         try:
             while True:
-                seen = self._seen
+                seen, changes = self._seen, self._changes
                 self._tried_at = monotonic()
                 self._wanted = False
                 self._pause = _PAUSE
                 # A reader may not have what was just defined.
-                self._take_in(self._read(from_writer=self._present or seen > 0))
+                catalog = self._read(from_writer=self._at_writer(seen))
+                if catalog is not None and changes != self._changes:
+                    # What has changed meanwhile may be what leads to a table.
+                    catalog = replace(catalog, tables=None)
+                self._take_in(catalog)
                 with self._lock:
                     self._known = seen
                     if self._cluster.closed or not self.outdated:
@@ -151,6 +162,12 @@ class CatalogKeeper:
             self._running = False
             raise
         self._cluster.touch()
+
+    def _at_writer(self, seen: int) -> bool:
+        """Whether only the writer is sure to have what is asked for."""
+        if self._present or seen > 0:
+            return True
+        return self._tables and self._cluster.topology.writer is not None
 
     def _take_in(self, catalog: Catalog | None) -> None:
         if catalog is None:
@@ -188,12 +205,12 @@ class CatalogKeeper:
         if lease is None:
             link = driver.open(self._cluster.config, node.address, deadline)
             try:
-                return driver.catalog(link, deadline)
+                return driver.catalog(link, deadline, tables=self._tables)
             finally:
                 driver.close(link)
         outcome = Outcome.DISCARD
         try:
-            catalog = driver.catalog(lease.connection, deadline)
+            catalog = driver.catalog(lease.connection, deadline, tables=self._tables)
             outcome = Outcome.REUSE
         finally:
             node.pool.checkin(lease, outcome)

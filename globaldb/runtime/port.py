@@ -64,7 +64,7 @@ class Driver(Protocol):
     def sample(self, link: Any, deadline: float) -> Sample:
         """Ask the node for role, position and identity: one short query."""
 
-    def catalog(self, link: Any, deadline: float) -> Catalog:
+    def catalog(self, link: Any, deadline: float, *, tables: bool) -> Catalog:
         """Ask for what the database says of its own objects."""
 
     def travel(self, link: Any, work: Any, trip: Trip, reply: Reply) -> None:

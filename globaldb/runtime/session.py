@@ -16,6 +16,7 @@ from globaldb.core.statement import (
     Defines,
     Verdict,
 )
+from globaldb.core.table_floors import TableFloors
 from globaldb.core.temporary import TemporaryTables
 from globaldb.core.topology import Role
 from globaldb.core.transaction import Transaction, TransactionMode
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from globaldb.core.trip import Reply
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.node import Node
+    from globaldb.runtime.port import Work
     from globaldb.runtime.shell import Shell
 
 #: Scripts that are pinned only for the transaction that they may leave open.
@@ -67,7 +69,10 @@ class Session:
         self.id = cluster.next_session()
         self.cluster = cluster
         self.shell = shell
-        self.books = SessionState()
+        by_table = config.safe_lag_scope == "table"
+        self.books = SessionState(tables=TableFloors() if by_table else None)
+        #: What is being executed, if the flow was told.
+        self.work: Work | None = None
         #: What other processes know of it; None without a store of shared sessions.
         self.shared = None if cluster.store is None else Shared(cluster.store)
         self.settings = SettingsBook()
@@ -178,6 +183,8 @@ class Session:
     def end_transaction(self, *, committed: bool) -> None:
         """Close the books of the transaction: it is over on the server."""
         self.transaction.end()
+        if self.books.tables is not None:
+            self.books.tables.ended()
         self.moored = False
         self.journal = None
         trail, self.trail = self.trail, None

@@ -76,11 +76,16 @@ class PsycopgDriver:
             _plain(link)
             return probe.sample(link)
 
-    def catalog(self, link: Physical, deadline: float) -> Catalog:
-        """Read what the database says of its own objects: one long query."""
+    def catalog(
+        self, link: Physical, deadline: float, *, tables: bool = False
+    ) -> Catalog:
+        """Read what the database says of its own objects: one long query.
+
+        With *tables* also of what leads from one table to others.
+        """
         with link.until(deadline, expendable=True):
             _plain(link)
-            return read_catalog(link)
+            return read_catalog(link, tables=tables)
 
     def travel(
         self,

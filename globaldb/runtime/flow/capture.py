@@ -52,7 +52,7 @@ async def capture_at_writer(session: Session) -> None:
     if error is not None:
         raise_fault(error)
     if reply.position is not None:
-        session.books.captured(reply.position, monotonic())
+        session.books.captured(reply.position, monotonic(), whole=True)
         node.wrote(reply.position, reply.asked_at)
 
 

@@ -37,9 +37,11 @@ from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.settings import is_setting, make_setting
 from globaldb.runtime.flow.shared import share
+from globaldb.runtime.flow.touch import reads_of, reads_of_text
 from globaldb.runtime.flow.write import write
 
 if TYPE_CHECKING:
+    from globaldb.core.position import Position
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
 
@@ -74,6 +76,17 @@ async def _observed(session: Session, work: Work) -> None:
 async def _execute(session: Session, work: Work) -> None:
     # Whatever happens now, the next read decides anew; a plain read warms it again.
     session.hot = None
+    session.work = work
+    try:
+        await _handle(session, work)
+    finally:
+        session.work = None
+        floors = session.books.tables
+        if floors is not None and not session.transaction.active:
+            floors.ended()
+
+
+async def _handle(session: Session, work: Work) -> None:
     statement = work.statement
     handle = _HANDLERS.get(type(statement.action))
     if statement.multiple:
@@ -124,7 +137,11 @@ async def run(session: Session, work: Work) -> None:
         _finished(session, work)
         return
     decision = decide(
-        work.statement, session.intent, session.books, session.cluster.topology
+        work.statement,
+        session.intent,
+        session.books,
+        session.cluster.topology,
+        reads_of(session, work),
     )
     if decision.target is Target.READER:
         await read(session, work, decision)
@@ -140,8 +157,8 @@ async def _beside_lease(session: Session, work: Work) -> bool:
     """
     if not _free_of_lease(session, work.statement, work.source):
         return False
-    topology = session.cluster.topology
-    decision = decide(work.statement, session.intent, session.books, topology)
+    topology, reads = session.cluster.topology, reads_of(session, work)
+    decision = decide(work.statement, session.intent, session.books, topology, reads)
     if decision.target is not Target.READER:
         return False
     place = await find_reader(session, decision, [])
@@ -246,13 +263,14 @@ def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
     node = session.node
     if node is not None and not _free_of_lease(session, statement, sql):
         why = "transaction" if session.transaction.active else "pinned"
-        return _explained(session, node.name, node.state.role, why, statement)
+        role, floor = node.state.role, session.books.floor
+        return _explained(session, node.name, role, why, statement, floor=floor)
+    reads = None
     if session.transaction.active or not session.autocommit:
         decision = tx.transaction_target(session, statement, sql)
     else:
-        decision = decide(
-            statement, session.intent, session.books, session.cluster.topology
-        )
+        topology, reads = session.cluster.topology, reads_of_text(session, sql)
+        decision = decide(statement, session.intent, session.books, topology, reads)
     if decision.target is Target.READER:
         near = session.cluster.near(region=session.region_option)
         stay = session.books.read_node
@@ -260,16 +278,23 @@ def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
         if names:
             name = stay if stay in names else names[0]
             role = session.cluster.topology.nodes[name].role
-            return _explained(session, name, role, decision.reason, statement)
+            floor = session.books.requirement(reads)
+            why = decision.reason
+            return _explained(session, name, role, why, statement, floor=floor)
     writer = session.cluster.topology.writer
     known = writer.name if writer is not None else None
     return _explained(session, known, Role.WRITER, decision.reason, statement)
 
 
 def _explained(
-    session: Session, name: str | None, role: Role, reason: str, statement: Statement
+    session: Session,
+    name: str | None,
+    role: Role,
+    reason: str,
+    statement: Statement,
+    *,
+    floor: Position | None = None,
 ) -> Route:
-    floor = session.books.floor
     needs = role is Role.READER and floor is not None
     return Route(
         role=role,

@@ -22,6 +22,7 @@ from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.shared import share
+from globaldb.runtime.flow.touch import touch
 from globaldb.runtime.flow.write import borrow_writer
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ async def hold(
     link = lease.connection
     link.face = session.face
     link.last_session = session.id
+    # What is said on it is for psycopg to know: it may touch any table.
+    touch(session, None)
     trip = company(session, link, None, capture=False)
     if along is not None and _may_travel_along(session, trip):
         along.extend(trip.before)

@@ -136,7 +136,7 @@ async def find_reader(
         # Monotonic reads: the new node must have what the old one may have shown.
         if not await leave_reader(session):
             return "last_reader_gone"
-        floor = session.books.floor
+        floor = session.books.requirement(decision.reads)
         if required is not None and floor is not None:
             floor = required.merge(floor)
         required = floor
@@ -366,8 +366,18 @@ def _warm(session: Session, attempts: _Attempts, node: Node) -> None:
         return
     if session.has_options or session.lease is not None or session.route is None:
         return
+    if not _holds_for_every_table(session, node):
+        return
     route = session.route
     if attempts.wait is not None:
         # The next one will not wait: it is known by then that the node has caught up.
         route = replace(route, waited=0.0, estimate=None, alternatives=())
     session.hot = Hot(session.cluster.topology.version, node, route)
+
+
+def _holds_for_every_table(session: Session, node: Node) -> bool:
+    """Whether a read of other tables would have gone to *node* as well."""
+    books = session.books
+    if books.tables is None:
+        return True
+    return not books.position_unknown and Place(node, books.floor).caught_up

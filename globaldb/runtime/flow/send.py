@@ -10,6 +10,7 @@ from globaldb.core.settings import Settings, after_rollback, replay
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.runtime import events
+from globaldb.runtime.flow.touch import announce
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
@@ -46,6 +47,7 @@ async def send(
     link.last_session = session.id
     if not link.standby:
         session.wrote_on = link
+    announce(session, link, call)
     try:
         if trip.guard and (trip.alone or trip.script):
             ahead = await session.shell.travel(link, None, Trip(guard=True), deadline)
