@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from globaldb.errors import DataError
 
@@ -70,12 +70,19 @@ class Position:
     xids: frozenset[int] | None = None
     #: Seconds since 1970 on the writer's clock, taken after the commit.
     moment: float | None = None
+    #: A reader on which no transaction of this number or above has ended has certainly
+    #: not reached the position; one where some have may still not have.
+    horizon: int | None = None
+    #: Number of the reign in which the writer gave it, for this process alone: after a
+    #: failover the ids of lost transactions are given out again.
+    reign: int = 0
 
     def merge(self, other: Position) -> Position:
         """Return what is at or behind both."""
         xids = None
-        if self.xids is not None and other.xids is not None:
-            both = self.xids | other.xids
+        ours, theirs = self.xids, other.xids
+        if ours is not None and theirs is not None and self.reign == other.reign:
+            both = ours | theirs
             xids = both if len(both) <= _MOST_XIDS else None
         return Position(
             None
@@ -85,6 +92,8 @@ class Position:
             None
             if self.moment is None or other.moment is None
             else max(self.moment, other.moment),
+            _later(self.horizon, other.horizon),
+            self.reign,
         )
 
     def after(self, earlier: Position | None) -> Position:
@@ -95,12 +104,9 @@ class Position:
         """
         if earlier is None:
             return self
-        lsn, moment = self.lsn, self.moment
-        if lsn is not None and earlier.lsn is not None:
-            lsn = lsn.merge(earlier.lsn)
-        if moment is not None and earlier.moment is not None:
-            moment = max(moment, earlier.moment)
-        return Position(lsn, self.xids, moment)
+        if self.lsn is None or earlier.lsn is None:
+            return self
+        return replace(self, lsn=self.lsn.merge(earlier.lsn))
 
     def __str__(self) -> str:
         if self.lsn is not None:
@@ -108,6 +114,11 @@ class Position:
         if self.xids:
             return "transaction " + ", ".join(str(xid) for xid in sorted(self.xids))
         return "not known" if self.moment is None else f"moment {self.moment:.3f}"
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    """Return the larger of two bounds; one that is not known bounds nothing."""
+    return max(one or 0, other or 0) or None
 
 
 #: Bytes of the header at the start of a WAL page, and of the longer one at the start

@@ -100,7 +100,7 @@ class Intent:
 
 
 #: Settings that say what the node is; one connection would be one to the writer.
-_ROLE_DEPENDENT = frozenset(
+ROLE_DEPENDENT = frozenset(
     ("transaction_read_only", "in_hot_standby", "default_transaction_read_only", "all")
 )
 
@@ -152,7 +152,7 @@ def decide(
     if statement.verdict in READS:
         return decide_read(intent, session, topology, reads)
     if isinstance(statement.action, ShowSetting) and (
-        statement.action.name not in _ROLE_DEPENDENT
+        statement.action.name not in ROLE_DEPENDENT
     ):
         # Settings are replayed wherever the session goes, so any node knows them.
         return Decision(Target.READER, "setting")
@@ -176,10 +176,9 @@ def decide_read(
         return _decide_eventual(intent)
     if intent.consistency is Consistency.GLOBAL:
         return Decision(Target.WRITER, "global_read")
-    if session.position_unknown:
-        return Decision(Target.WRITER, "position_unknown")
-    if session.needs_writer(topology.epoch):
-        return Decision(Target.WRITER, "position_of_older_timeline")
+    no_reader = session.needs_writer(topology.epoch, reads)
+    if no_reader is not None:
+        return Decision(Target.WRITER, no_reader)
     required = session.requirement(reads)
     return Decision(Target.READER, NEAREST_READER, required, reads)
 
@@ -225,3 +224,12 @@ def forbids_readers(mode_isolation: str | None, default: str | None) -> bool:
     if mode_isolation is not None:
         return mode_isolation.upper() == "SERIALIZABLE"
     return default is not None and "serializable" in default.lower()
+
+
+def keeps_a_snapshot(mode_isolation: str | None, default: str | None) -> bool:
+    """Whether a transaction was asked for that reads the same state throughout.
+
+    *default* is the statement with which the session set its default level.
+    """
+    asked = mode_isolation if mode_isolation is not None else default or ""
+    return any(level in asked.lower() for level in ("repeatable", "serializable"))

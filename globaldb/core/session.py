@@ -68,6 +68,19 @@ class SessionState:
             self.tables.all_captured(self.floor, now)
         self.read_node = None
 
+    def read_at_writer(self, position: Position, now: float) -> None:
+        """Take note of a position sampled on the writer behind a read of its own.
+
+        Fences by time start anew with writes alone: else a session that reads all the
+        time would never leave the writer again.
+        """
+        floor, raised_at = self.floor, self.raised_at
+        known = not self.position_unknown
+        self.captured(position, now)
+        if known and floor is not None and self.floor is not None:
+            self.raised_at = raised_at
+            self.floor = replace(self.floor, moment=floor.moment, horizon=floor.horizon)
+
     def require(self, position: Position) -> None:
         """From now on read nothing older than *position*."""
         if self.floor is not None and _timeline(position) < _timeline(self.floor):

@@ -8,7 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from globaldb.core.latency import smoothed
-from globaldb.core.position import Lsn  # noqa: TC001 - a field of a dataclass
+from globaldb.core.position import Lsn, Position
 
 
 class Role(Enum):
@@ -27,6 +27,7 @@ class Sample:
     """One answer of a node to the probe."""
 
     role: Role
+    #: Its value is 0 where the node cannot tell how far it is.
     position: Lsn
     #: Monotonic seconds when the question was sent: the position is at least as new.
     asked_at: float
@@ -35,6 +36,18 @@ class Sample:
     #: Identity of the database cluster; two nodes that differ do not belong together.
     system: str = ""
     region: str | None = None
+    #: Of the writer: the place where its timeline forked off is before this.
+    forked_before: Lsn | None = None
+    #: Of the writer: its clock, seconds since 1970, when it answered.
+    clock: float | None = None
+    #: Of the writer: a transaction number above all that have ended.
+    horizon: int | None = None
+
+    @property
+    def reached(self) -> Position:
+        """The position in each form that the node has told."""
+        lsn = self.position if self.position.value else None
+        return Position(lsn, None, self.clock, self.horizon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +114,8 @@ class Topology:
         role = sample.role
         epoch = self.epoch
         if role is Role.WRITER:
-            if sample.position.timeline < epoch:
+            # A server that cannot tell its timeline is believed.
+            if 0 < sample.position.timeline < epoch:
                 role = Role.UNKNOWN
             epoch = max(epoch, sample.position.timeline)
         state = replace(

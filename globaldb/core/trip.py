@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from globaldb.core.fence import Question
     from globaldb.core.position import Position
 
 
@@ -30,10 +31,13 @@ class Trip:
     fails the statement is not run.
     """
 
-    #: Ask a reader how far it has replayed.
-    guard: bool = False
+    #: Ask a reader how far it is.
+    guard: Question | None = None
     #: Settings to replay, BEGIN, SAVEPOINT.
     before: tuple[str, ...] = ()
+    #: What a transaction has done elsewhere, to be done again behind `before`: texts,
+    #: and recordings of the driver's, whose answers are compared.
+    repeats: tuple[Any, ...] = ()
     #: Ask the writer for its position afterwards.
     capture: bool = False
     #: The statement tolerates nothing beside it (VACUUM, CALL): `before` is paid
@@ -45,7 +49,9 @@ class Trip:
     @property
     def plain(self) -> bool:
         """Whether the statement travels by itself."""
-        return not (self.guard or self.before or self.capture)
+        return not (
+            self.guard is not None or self.before or self.repeats or self.capture
+        )
 
 
 @dataclass(slots=True)
@@ -63,9 +69,24 @@ class Reply:
     sent: bool = False
     #: How far the reader had replayed, as a number on its own timeline.
     replayed: int | None = None
+    #: Whether it had reached what was asked for, where it was asked just that.
+    reached: bool | None = None
+    #: Seconds that it says it is behind the writer.
+    lag: float | None = None
+    #: It had everything committed before this, on the writer's clock, as far as the
+    #: last commit that it has replayed tells.
+    last_commit: float | None = None
+    #: No transaction of this number or above had ended there.
+    horizon: int | None = None
+    #: What was asked beside the statement is what failed.
+    asked_in_vain: bool = False
+    #: Why it did not say.
+    guard_problem: Exception | None = None
     #: Everything in `before` was accepted.
     prepared: bool = False
     done: bool = False
+    #: The first of `repeats` whose answer was not what it had been, as text.
+    changed: str | None = None
     #: Why the statement, or what stood before it, failed.
     error: Exception | None = None
     position: Position | None = None

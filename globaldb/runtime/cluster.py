@@ -15,6 +15,8 @@ from globaldb.core.lending import PoolLimits
 from globaldb.core.position import Position
 from globaldb.core.progress import Progress, Told
 from globaldb.core.selection import less_loaded, nearest
+from globaldb.core.shapes import Shapes
+from globaldb.core.timelines import Timelines
 from globaldb.core.topology import Role, Topology
 from globaldb.errors import InterfaceError, NoNodeAvailableError
 from globaldb.runtime import events
@@ -23,6 +25,7 @@ from globaldb.runtime.freshness import Freshness, ask_writer
 from globaldb.runtime.lookout import Lookout
 from globaldb.runtime.monitor import Monitor
 from globaldb.runtime.node import Node
+from globaldb.runtime.session_store import open_store
 from globaldb.runtime.worker import Worker
 
 if TYPE_CHECKING:
@@ -70,8 +73,19 @@ class ClusterRuntime:
         self.freshness = self._new_freshness()
         self.lookout = Lookout(self)
         self.system = ""
+        #: Grows whenever another node than before is found to be the writer.
+        self.reign = 0
+        self._reigning: str | None = None
+        #: What the writer's clock showed at the latest, and when that was heard.
+        self._clock: tuple[float, float] | None = None
+        #: The promotions this process has seen or heard of.
+        self.timelines = Timelines()
         self.monitor = Monitor(self)
         self.catalog = CatalogKeeper(self)
+        #: What transactions turned out to be.
+        self.shapes = Shapes()
+        #: Where sessions of one user in several processes agree; None without it.
+        self.store = open_store(config)
         self.sessions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._closed = False
         _clusters.add(self)
@@ -187,16 +201,41 @@ class ClusterRuntime:
                 self._failed_once.add(name)
             else:
                 self.system = sample.system
-                self.nodes[name].saw(sample.position)
-                self.nodes[name].took(sample.latency)
-                before = self.topology
+                before, node = self.topology, self.nodes[name]
+                self.timelines = self.timelines.observe(
+                    before.nodes[name], sample, node.replayed
+                )
+                node.saw(sample.position)
+                node.took(sample.latency)
                 self.topology = before.observe(name, sample)
                 if sample.role is Role.WRITER:
-                    self.told(Position(sample.position), sample.asked_at)
-                else:
+                    self._reigns(node, sample)
+                elif sample.position.value:
                     self._compare(name, sample)
                 self._report(name, before)
             self._changed.notify_all()
+
+    def _reigns(self, node: Node, sample: Sample) -> None:
+        """Take in what the writer has told of itself."""
+        writer = self.topology.writer
+        if writer is None or writer.name != node.name:
+            return
+        if self._reigning != node.name:
+            self._reigning = node.name
+            self.reign = node.facts.reign = self.reign + 1
+        if sample.clock is not None:
+            self._clock = sample.clock, monotonic()
+        self.told(sample.reached, sample.asked_at)
+
+    def clock_at(self, moment: float) -> float | None:
+        """Return the least that the writer's clock showed at *moment* (monotonic).
+
+        Seconds since 1970; None while it has not told.
+        """
+        if self._clock is None:
+            return None
+        clock, heard_at = self._clock
+        return clock + moment - heard_at
 
     def told(self, position: Position, asked_at: float) -> None:
         """Take in where the writer said it was when asked at *asked_at*."""
@@ -281,6 +320,8 @@ class ClusterRuntime:
         for node in self.nodes.values():
             node.pool.close()
         self.worker.close(wait=2.0)
+        if self.store is not None:
+            self.store.close()
         with self._changed:
             self._changed.notify_all()
 

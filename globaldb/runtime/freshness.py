@@ -168,4 +168,4 @@ def ask_writer(cluster: ClusterRuntime, deadline: float) -> Newest | None:
     writer = cluster.topology.writer
     if writer is None or writer.name != node.name:
         return None
-    return Newest(Position(sample.position), known_at)
+    return Newest(sample.reached, known_at)

@@ -12,6 +12,7 @@ from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from globaldb.core.fence import HOW_FAR
 from globaldb.core.lending import Outcome
 from globaldb.core.trip import LinkStatus, Reply, Trip
 
@@ -96,7 +97,7 @@ class Lookout:
         link, reply, outcome = lease.connection, Reply(), Outcome.DISCARD
         try:
             with link.until(deadline):
-                self._cluster.driver.travel(link, None, Trip(guard=True), reply)
+                self._cluster.driver.travel(link, None, Trip(guard=HOW_FAR), reply)
             if link.link_status is LinkStatus.IDLE:
                 outcome = Outcome.REUSE
         except Exception:  # noqa: BLE001 - the monitor finds out what is the matter

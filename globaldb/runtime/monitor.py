@@ -142,6 +142,7 @@ class Monitor:
         try:
             link = driver.open(cluster.config, node.address, monotonic() + patience)
             try:
+                link.facts = node.facts
                 sample = driver.sample(link, monotonic() + patience)
             finally:
                 driver.close(link)

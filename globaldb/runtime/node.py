@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.catchup import CatchUp
+from globaldb.core.fence import Facts
 from globaldb.core.position import Lsn
 from globaldb.runtime.pool import Pool
 
@@ -40,6 +41,10 @@ class Node:
         self.trip: float | None = None
         #: How long commits take to become visible here.
         self.catch_up = CatchUp()
+        #: What it can be asked of positions.
+        self.facts = Facts()
+        #: It has everything committed before this, on the writer's clock.
+        self.moment = float("-inf")
         self.pool: Pool[Any] = Pool(
             self.name,
             open=self._open,
@@ -116,7 +121,11 @@ class Node:
         A standby that restarts comes back older than it was.
         """
         self.replayed = None
+        self.moment = float("-inf")
         self.doubted_at = monotonic()
 
     def _open(self, deadline: float) -> Any:
-        return self._cluster.driver.open(self._cluster.config, self.address, deadline)
+        cluster = self._cluster
+        link = cluster.driver.open(cluster.config, self.address, deadline)
+        link.facts = self.facts
+        return link

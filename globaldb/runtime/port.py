@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from globaldb.config import Config, NodeAddress
     from globaldb.core.catalog import Catalog
     from globaldb.core.faults import Fault
+    from globaldb.core.fence import Facts
     from globaldb.core.statement import Statement
     from globaldb.core.topology import Sample
     from globaldb.core.trip import LinkStatus, Reply, Trip
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 class Link(Protocol):
     """A physical connection, as far as the runtime looks into it."""
 
+    #: What is known of the abilities of the node it leads to.
+    facts: Facts
     #: The settings applied by its last borrower.
     settings: tuple[tuple[str, str], ...]
     #: Identity of the session that used it last.
@@ -79,6 +82,9 @@ class Driver(Protocol):
     def fault(self, error: BaseException, link: Any) -> Fault:
         """Classify what a connection raised."""
 
+    def serialization_failure(self, message: str) -> Exception:
+        """Make the error with which a transaction has to be run again."""
+
 
 class Work(Protocol):
     """One statement of the application, as the flow sees it."""
@@ -110,6 +116,12 @@ class Work(Protocol):
 
     def acknowledge(self, tag: str) -> None:
         """Look as if the server had answered with the command tag *tag*."""
+
+    def recording(self, *, ordered: bool, compared: bool) -> Any:
+        """Return what makes the statement again, with the answer that it had.
+
+        *ordered* tells whether the order of its rows counts when it is *compared*.
+        """
 
     def first_value(self) -> str | None:
         """Return the first column of the first row, as text."""

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from globaldb.core.fence import best, means_between
+from globaldb.core.topology import Role
 from globaldb.errors import ProgrammingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from globaldb.core.routing import Route
+    from globaldb.core.topology import NodeState
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.session import Session
 
@@ -53,13 +56,32 @@ def nodes(session: Session) -> Table:
             state.region,
             state.role.value,
             None if state.latency is None else round(state.latency * 1000, 3),
-            None if state.position is None else str(state.position),
-            "lsn" if state.position is not None else None,
+            _position(state),
+            _fence(cluster, state),
             state.problem,
         )
         for state in cluster.topology.nodes.values()
     )
     return Table(columns, rows)
+
+
+def _position(state: NodeState) -> str | None:
+    position = state.position
+    return None if position is None or not position.value else str(position)
+
+
+def _fence(cluster: ClusterRuntime, state: NodeState) -> str | None:
+    """Name the fence by which a session's own writes are found at a node."""
+    able = cluster.nodes[state.name].facts.abilities
+    if able is None:
+        return None
+    if state.role is Role.WRITER:
+        return "none"
+    writer = cluster.topology.writer
+    if writer is None:
+        return best(able).value
+    told = cluster.nodes[writer.name].facts.now
+    return means_between(told, able).value
 
 
 def pools(session: Session) -> Table:
@@ -175,6 +197,33 @@ def learned(session: Session) -> Table:
     return Table(columns, rows)
 
 
+def transactions(session: Session) -> Table:
+    """Every beginning of transactions that has led to a write after reads."""
+    columns = (
+        ("statement", str),
+        ("depth", int),
+        ("seen", int),
+        ("upgraded", int),
+        ("changed", int),
+        ("wrote_share", float),
+        ("begins_at", str),
+    )
+    shapes, now = session.cluster.shapes, monotonic()
+    rows = tuple(
+        (
+            shape.statement,
+            shape.depth,
+            shape.seen,
+            shape.upgraded,
+            shape.changed,
+            round(shape.share, 3),
+            "writer" if shapes.leads(shape, now) else "reader",
+        )
+        for shape in shapes.known()
+    )
+    return Table(columns, rows)
+
+
 _TABLES: dict[str, Callable[[Session], Table]] = {
     "catalog": catalog,
     "learned": learned,
@@ -182,4 +231,5 @@ _TABLES: dict[str, Callable[[Session], Table]] = {
     "pools": pools,
     "session": session_table,
     "route": _last_route,
+    "transactions": transactions,
 }

@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import psycopg
-from psycopg import pq
+from psycopg import errors as pgerrors, pq
 
 from globaldb import errors
 from globaldb.core.settings import replay
@@ -74,7 +74,7 @@ class PsycopgDriver:
         """Ask the node for role, position and identity: one short query."""
         with link.until(deadline, expendable=True):
             _plain(link)
-            return probe.sample(link)
+            return probe.sample(link, link.facts)
 
     def catalog(
         self, link: Physical, deadline: float, *, tables: bool = False
@@ -108,6 +108,10 @@ class PsycopgDriver:
     def fault(self, error: BaseException, link: Physical) -> Fault:
         """Classify what a connection raised."""
         return translate.fault(error, broken=link.closed)
+
+    def serialization_failure(self, message: str) -> psycopg.Error:
+        """Make the error with which a transaction has to be run again."""
+        return pgerrors.SerializationFailure(message)
 
 
 def _plain(link: Physical) -> None:

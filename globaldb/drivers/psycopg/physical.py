@@ -15,6 +15,7 @@ from psycopg._preparing import PrepareManager
 from psycopg.conninfo import make_conninfo
 from psycopg.errors import _WaitTimeout
 
+from globaldb.core.fence import Facts
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import DeadlineExceededError
 
@@ -63,6 +64,8 @@ class Physical(psycopg.Connection[Any]):
         super().__init__(pgconn, row_factory)
         #: The settings of the last borrower, still applied.
         self.settings: Settings = ()
+        #: What is known of the node it leads to, shared with others to it.
+        self.facts = Facts()
         #: Identity of the session that used this connection last.
         self.last_session: int = 0
         #: The borrower's face, which hears notices and notifications.

@@ -2,44 +2,129 @@
 
 from __future__ import annotations
 
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from psycopg import errors as pgerrors, pq
+
 from globaldb.core.position import Lsn
 from globaldb.core.topology import Role, Sample
+from globaldb.drivers.psycopg import abilities, position
+from globaldb.drivers.psycopg.segments import each
 
 if TYPE_CHECKING:
+    from globaldb.core.fence import Facts
     from globaldb.drivers.psycopg.physical import Physical
 
-#: The timeline of a writer is in the name of its current WAL file: its control file
-#: lags behind a promotion. A reader's is the newest of what its control file and its
-#: receiver know; a role without pg_read_all_stats does not see the receiver's, and
-#: learns of a new timeline later, never too early.
-PROBE = """\
-SELECT recovering,
-  CASE WHEN recovering THEN pg_last_wal_replay_lsn()
-       ELSE pg_current_wal_flush_lsn() END,
-  CASE WHEN recovering
-       THEN greatest((SELECT timeline_id FROM pg_control_checkpoint()),
-                     (SELECT min_recovery_end_timeline FROM pg_control_recovery()),
-                     (SELECT received_tli FROM pg_stat_wal_receiver))
-       ELSE ('x' || left(pg_walfile_name(pg_current_wal_flush_lsn()), 8))::bit(32)::int
-  END,
-  (SELECT system_identifier FROM pg_control_system())
-FROM (SELECT pg_is_in_recovery() AS recovering OFFSET 0) AS node"""
+#: What the control file says of the timeline lags behind a promotion, until the end
+#: of recovery is noted in it: each part lags in turn, the newest is right.
+_CONTROL = {
+    "checkpoint": "(SELECT timeline_id FROM pg_catalog.pg_control_checkpoint())",
+    "recovery": (
+        "(SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery())"
+    ),
+    # A role without pg_read_all_stats does not see it, and learns of a new timeline
+    # later, never too early.
+    "receiver": "(SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver)",
+}
+
+#: The timeline of a writer is in the name of its current WAL file.
+_WALFILE = (
+    "('x' || pg_catalog.left(pg_catalog.pg_walfile_name("
+    "pg_catalog.pg_current_wal_flush_lsn()), 8))::bit(32)::int"
+)
+
+_RECOVERING = "pg_catalog.pg_is_in_recovery()"
+#: The same, from servers of version 14 and newer, whatever they refuse.
+_IN_HOT_STANDBY = "pg_catalog.current_setting('in_hot_standby') = 'on'"
+_SYSTEM = "(SELECT system_identifier FROM pg_catalog.pg_control_system())"
+
+#: What a promoted node replayed last is where its timeline begins, until it restarts.
+_REPLAYED = "CASE WHEN timeline > 1 THEN pg_catalog.pg_last_wal_replay_lsn() END"
+
+#: A timeline begins at the latest where its first checkpoint does; before that, where
+#: its recovery is noted to have ended.
+_FORKED = (
+    "(SELECT CASE WHEN timeline < 2 THEN NULL"
+    " WHEN r.min_recovery_end_timeline = timeline THEN r.min_recovery_end_lsn"
+    " WHEN c.timeline_id = timeline THEN c.redo_lsn END"
+    " FROM pg_catalog.pg_control_recovery() r, pg_catalog.pg_control_checkpoint() c)"
+)
 
 
-def sample(physical: Physical) -> Sample:
-    """Ask *physical*'s node what it is now. One round trip."""
+def sample(physical: Physical, facts: Facts) -> Sample:
+    """Ask *physical*'s node what it is now. One round trip.
+
+    The first time, and when the node has become another, two more to learn what it
+    can be asked.
+    """
+    if abilities.outdated(physical, facts):
+        _look(physical, facts)
+    found = _ask(physical, facts)
+    if (found.role is Role.READER) is not facts.now.standby:
+        # It was promoted between the two.
+        _look(physical, facts)
+        found = _ask(physical, facts)
+    return found
+
+
+def _look(physical: Physical, facts: Facts) -> None:
+    facts.doubted = False
+    facts.asked_at = monotonic()
+    facts.abilities = abilities.look(physical)
+
+
+def _ask(physical: Physical, facts: Facts) -> Sample:
+    known = facts.now
     asked_at = monotonic()
-    row = physical.execute(PROBE, prepare=False).fetchone()
+    [answers] = each(physical, [_question(known.parts, standby=known.standby)])
     latency = monotonic() - asked_at
-    assert row is not None  # noqa: S101 - one row by construction of the query
-    recovering, lsn, timeline, system = row
+    result = answers[0][0]
+    if result.status != pq.ExecStatus.TUPLES_OK:
+        # Whatever it was known to be able to, it is not any more.
+        facts.doubted = True
+        raise pgerrors.error_from_result(result)
+    row = [result.get_value(0, i) for i in range(7)]
+    recovering, lsn, timeline, system, forked, clock, horizon = (
+        None if value is None else value.decode() for value in row
+    )
+    epoch = int(timeline or 0)
     return Sample(
-        role=Role.READER if recovering else Role.WRITER,
-        position=Lsn.parse(lsn, timeline) if lsn is not None else Lsn(0, 0),
+        role=Role.READER if recovering == "t" else Role.WRITER,
+        position=Lsn.parse(lsn, epoch) if lsn is not None else Lsn(0, epoch),
         asked_at=asked_at,
         latency=latency,
-        system=str(system),
+        system=system or "",
+        forked_before=None if forked is None else Lsn.parse(forked, epoch),
+        clock=None if clock is None else float(clock),
+        horizon=None if horizon is None else int(horizon),
     )
+
+
+@cache
+def _question(parts: frozenset[str], *, standby: bool) -> bytes:
+    """Return the question, made of what the node can be asked."""
+
+    def part(name: str, sql: str) -> str:
+        return sql if name in parts else "NULL"
+
+    newest = ", ".join(sql for name, sql in _CONTROL.items() if name in parts)
+    timeline = f"greatest({newest})" if newest else "NULL::int"
+    forked = clock = horizon = "NULL"
+    if standby:
+        lsn = part("replayed", "pg_catalog.pg_last_wal_replay_lsn()")
+    else:
+        lsn = part("lsn", "pg_catalog.pg_current_wal_flush_lsn()")
+        timeline = _WALFILE if "lsn" in parts else timeline
+        noted = _FORKED if parts >= {"checkpoint", "recovery"} else forked
+        forked = f"least({part('replayed', _REPLAYED)}, {noted})"
+        clock = part("clock", position.CLOCK.decode())
+        horizon = part("horizon", position.HORIZON.decode())
+    recovering = _RECOVERING if "recovering" in parts else _IN_HOT_STANDBY
+    system = part("system", _SYSTEM)
+    return (
+        f"SELECT recovering, lsn, timeline, {system}, {forked}, {clock}, {horizon} "  # noqa: S608 - made of the texts above
+        f"FROM (SELECT {recovering} AS recovering, {lsn} AS lsn, "
+        f"{timeline} AS timeline OFFSET 0) AS node"
+    ).encode()

@@ -17,8 +17,14 @@ import psycopg
 from psycopg import errors as pgerrors, generators, pq
 from psycopg._preparing import Prepare
 
-from globaldb.drivers.psycopg import position
+from globaldb.drivers.psycopg import position, repeat
 from globaldb.drivers.psycopg.physical import too_late
+from globaldb.drivers.psycopg.segments import (
+    end_pipeline,
+    first_error,
+    queue,
+    segment,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,18 +33,23 @@ if TYPE_CHECKING:
     from psycopg.abc import Params, PQGen, Query
     from psycopg.pq.abc import PGconn, PGresult
 
+    from globaldb.core.fence import Question
     from globaldb.core.trip import Reply, Trip
     from globaldb.drivers.psycopg.physical import Physical
 
     Command = Callable[[], None]
 
 _FATAL = pq.ExecStatus.FATAL_ERROR
-_SYNC = pq.ExecStatus.PIPELINE_SYNC
 _BAD = pq.ConnStatus.BAD
-_COPIES = (pq.ExecStatus.COPY_IN, pq.ExecStatus.COPY_OUT, pq.ExecStatus.COPY_BOTH)
 _IDLE = pq.TransactionStatus.IDLE
 _ACTIVE = pq.TransactionStatus.ACTIVE
 _FEATURE_NOT_SUPPORTED = b"0A000"
+#: What says that a question cannot be asked there, and not that it failed once.
+_REFUSALS = (
+    pgerrors.InsufficientPrivilege,
+    pgerrors.UndefinedFunction,
+    pgerrors.FeatureNotSupported,
+)
 _NO = Prepare.NO
 _SHOULD = Prepare.SHOULD
 
@@ -79,11 +90,7 @@ def travel(
         finally:
             if cursor is not None and face is not None:
                 cursor._conn = face
-            pgconn = physical.pgconn
-            if pgconn.status != _BAD and pgconn.pipeline_status:
-                # Interrupted in the middle: what is still to come back cannot be
-                # told apart from the next borrower's answers.
-                pgconn.finish()
+            end_pipeline(physical.pgconn)
 
 
 def bind(cursor: psycopg.Cursor[Any], physical: psycopg.Connection[Any]) -> None:
@@ -152,6 +159,20 @@ def _outdated(physical: Physical, how: Prepare, result: PGresult) -> bool:
     )
 
 
+def _refused_a_question(physical: Physical, reply: Reply) -> bool:
+    """Whether what was asked behind a statement was refused, and undid it.
+
+    A right can be taken away at any time. Outside a transaction nothing is left of
+    the statement, and it can be sent again without the question.
+    """
+    if not reply.asked_in_vain:
+        return False
+    if not isinstance(reply.error, _REFUSALS):
+        return False
+    physical.facts.lacks("xid")
+    return True
+
+
 def _unprepare(physical: Physical, query: PostgresQuery, name: bytes) -> None:
     physical._prepared._names.pop(physical._prepared.key(query), None)
     physical._prepared._to_flush.append(name)
@@ -171,7 +192,8 @@ def _travel(
         reply.prepared = reply.done = True
         return
     yield from _together(pgconn, statement, trip, reply)
-    if statement.outdated and pgconn.transaction_status == _IDLE:
+    again = statement.outdated or _refused_a_question(physical, reply)
+    if again and pgconn.transaction_status == _IDLE:
         reply.error = None
         statement.unprepare()
         yield from _together(pgconn, statement, trip, reply)
@@ -183,8 +205,10 @@ def _together(
     before: list[Command] = [
         *statement.housekeeping(),
         *(partial(pgconn.send_query_params, sql.encode(), None) for sql in trip.before),
+        *repeat.commands(pgconn, trip.repeats),
     ]
-    asks = trip.capture and not trip.alone
+    facts = statement.physical.facts
+    asks = trip.capture and not trip.alone and facts.has("xid")
     commands, first, asked = _line_up(pgconn, statement, before, asks=asks)
     pgconn.enter_pipeline_mode()
     reply.sent = True
@@ -193,25 +217,28 @@ def _together(
         # After a stream() libpq hands out the first result of a pipeline row by row:
         # let that be the one of a Sync, which has none.
         pgconn.pipeline_sync()
-    if trip.guard:
-        _queue(pgconn, [partial(pgconn.send_query_params, position.REPLAYED, None)])
+    if trip.guard is not None:
+        asking = position.guard(trip.guard, facts.now)
+        queue(pgconn, [partial(pgconn.send_query_params, asking, None)])
     if commands:
-        _queue(pgconn, commands)
+        queue(pgconn, commands)
     if trip.capture:
-        _queue(pgconn, [partial(pgconn.send_query_params, position.WRITER, None)])
+        asking = position.behind_commit(facts.parts)
+        queue(pgconn, [partial(pgconn.send_query_params, asking, None)])
     yield from generators.send(pgconn)
     if streamed:
-        yield from _segment(pgconn)
+        yield from segment(pgconn)
         statement.physical.row_by_row = False
-    if trip.guard:
-        reply.replayed = position.replayed((yield from _segment(pgconn)))
-    answers = (yield from _segment(pgconn)) if commands else []
-    _statement_done(statement, first, answers, reply)
+    if trip.guard is not None:
+        _guarded(trip.guard, (yield from segment(pgconn)), reply)
+    answers = (yield from segment(pgconn)) if commands else []
+    _statement_done(statement, first, answers, reply, trip.repeats)
+    reply.asked_in_vain = asked is not None and first_error(answers) == asked
     if trip.capture:
         # Nobody knows what a statement that failed has seen: only the insert
         # position is late enough for all of it.
         known = answers[asked] if asked is not None and reply.done else None
-        yield from _captured(pgconn, known, reply)
+        yield from _captured(statement.physical, known, reply)
     pgconn.exit_pipeline_mode()
 
 
@@ -232,32 +259,12 @@ def _line_up(
     return [*before, *run, ask], len(before), len(before) + len(run)
 
 
-def _queue(pgconn: PGconn, commands: list[Command]) -> None:
-    for command in commands:
-        command()
-    pgconn.pipeline_sync()
-
-
-def _segment(pgconn: PGconn) -> PQGen[list[list[PGresult]]]:
-    """Answers up to the next Sync, one list a command (and one for its commit)."""
-    answers: list[list[PGresult]] = []
-    while True:
-        results = yield from generators.fetch_many(pgconn)
-        if results and results[0].status == _SYNC:
-            return answers
-        if results:
-            if results[0].status in _COPIES:
-                # Nothing brings a connection back from here: `travel` closes it.
-                raise pgerrors.ProgrammingError(
-                    "COPY cannot be used with this method; use copy() instead"
-                )
-            answers.append(results)
-        if pgconn.status == _BAD:
-            # The server said why before it hung up, or it just hung up.
-            failed = _first_error(answers)
-            if failed is not None:
-                raise pgerrors.error_from_result(answers[failed][0])
-            raise pgerrors.OperationalError("the connection is lost")
+def _guarded(question: Question, answers: list[list[PGresult]], reply: Reply) -> None:
+    """Read what the reader was asked; a refusal is no fault of the statement's."""
+    try:
+        position.answer(question, answers, reply)
+    except psycopg.Error as error:
+        reply.guard_problem = error
 
 
 def _statement_done(
@@ -265,9 +272,14 @@ def _statement_done(
     first: int,
     answers: list[list[PGresult]],
     reply: Reply,
+    repeats: tuple[Any, ...],
 ) -> None:
-    failed = _first_error(answers)
-    reply.prepared = failed is None or failed >= first
+    failed = first_error(answers)
+    # What is made again may fail without anything being wrong with what is before it.
+    again = first - len(repeats)
+    reply.prepared = failed is None or failed >= again
+    if repeats and reply.prepared:
+        reply.changed = repeat.first_difference(repeats, answers[again:first])
     if failed is not None:
         reply.error = statement.error(answers[failed])
         return
@@ -278,15 +290,8 @@ def _statement_done(
         reply.error = error
 
 
-def _first_error(answers: list[list[PGresult]]) -> int | None:
-    for index, results in enumerate(answers):
-        if results[0].status == _FATAL:
-            return index
-    return None
-
-
 def _captured(
-    pgconn: PGconn, known: list[PGresult] | None, reply: Reply
+    physical: Physical, known: list[PGresult] | None, reply: Reply
 ) -> PQGen[None]:
     """Read the position; what fails here does not unsay that the statement ran.
 
@@ -294,9 +299,11 @@ def _captured(
     row, and its next read must find it.
     """
     try:
-        after = yield from _segment(pgconn)
-        reply.position = position.written(after, known)
+        after = yield from segment(physical.pgconn)
+        reply.position = position.written(after, known, physical.facts.reign)
     except psycopg.Error as error:
+        if isinstance(error, _REFUSALS):
+            physical.facts.doubted = True
         if reply.done:
             reply.position_problem = error
         elif reply.error is None:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.position import Position
 from globaldb.core.trip import Trip
-from globaldb.runtime.flow.faults import fault_of, raise_fault
+from globaldb.runtime.flow.faults import raise_fault
+from globaldb.runtime.flow.fence import look, replayed
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
-    from globaldb.core.position import Lsn
+    from globaldb.runtime.flow.fence import Place
     from globaldb.runtime.flow.wait import Wait
-    from globaldb.runtime.node import Node
     from globaldb.runtime.session import Session
 
 
@@ -65,7 +65,8 @@ async def leave_reader(session: Session) -> bool:
     node = session.cluster.nodes[books.read_node or ""]
     state = node.state
     position, sampled_at = state.position, state.sampled_at
-    if position is None or sampled_at is None:
+    if position is None or sampled_at is None or not position.value:
+        # It does not say how far it is.
         return False
     if books.left(Position(position), sampled_at):
         return True
@@ -80,28 +81,16 @@ async def leave_reader(session: Session) -> bool:
     return answer is not None and books.left(Position(answer), asked_at)
 
 
-async def replayed(session: Session, node: Node, lease: Lease[Any]) -> Lsn | None:
-    """Ask a reader how far it has replayed; None when it cannot or will not tell."""
-    reply = await session.shell.travel(
-        lease.connection, None, Trip(guard=True), session.deadline()
-    )
-    if reply.error is not None:
-        fault_of(session, reply.error, lease.connection)
-        return None
-    return node.showed(reply.replayed)
-
-
 async def wait_for(
-    session: Session, lease: Lease[Any], required: Position, wait: Wait
+    session: Session, lease: Lease[Any], place: Place, wait: Wait
 ) -> bool:
-    """Wait until the node of *wait* has replayed *required*, while it is worth it."""
-    node = wait.node
+    """Wait until *place* has reached what it must have, while it is worth it."""
     while True:
         asked_at = monotonic()
-        position = await replayed(session, node, lease)
-        if position is None or required.lsn is None:
+        there = await look(session, place, lease, wait.patience)
+        if there is None:
             return False
-        if position.covers(required.lsn):
+        if there:
             wait.found(asked_at)
             return True
         if not await wait.again(asked_at):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
-from globaldb.core.routing import NEAREST_READER, Decision, Fence, Route
+from globaldb.core.routing import NEAREST_READER, Decision, Route
 from globaldb.core.selection import less_loaded
 from globaldb.core.statement import Execute
 from globaldb.core.topology import Role
@@ -18,6 +18,7 @@ from globaldb.errors import Error, NoNodeAvailableError, PoolTimeoutError
 from globaldb.runtime import events
 from globaldb.runtime.flow.capture import leave_reader, wait_for
 from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unwanted, wanted
+from globaldb.runtime.flow.fence import Place, place_at, reached
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.wait import Wait
 from globaldb.runtime.flow.write import write
@@ -25,6 +26,7 @@ from globaldb.runtime.flow.write import write
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from globaldb.core.fence import Question
     from globaldb.core.lending import Lease
     from globaldb.core.position import Position
     from globaldb.core.topology import NodeState
@@ -51,22 +53,6 @@ class Hot(NamedTuple):
     version: int
     node: Node
     route: Route
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """A reader, and what it must have replayed before it may answer."""
-
-    node: Node
-    required: Position | None
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether the node is already known to have replayed that."""
-        if self.required is None:
-            return True
-        known, lsn = self.node.replayed, self.required.lsn
-        return known is not None and lsn is not None and known.covers(lsn)
 
 
 @dataclass(slots=True)
@@ -127,7 +113,7 @@ async def find_reader(
         return "writer_is_nearest"
     required = decision.required
     if session.consistency in (None, Consistency.EVENTUAL):
-        return Place(node, required)
+        return place_at(session, node, required)
     books = session.books
     if books.read_node == node.name and node.doubted_at >= books.read_ended_at:
         # It may have restarted since, and be older than what it showed.
@@ -140,7 +126,7 @@ async def find_reader(
         if required is not None and floor is not None:
             floor = required.merge(floor)
         required = floor
-    return Place(node, required)
+    return place_at(session, node, required)
 
 
 def _nearest(
@@ -167,7 +153,12 @@ def _soonest(
     to be known before it leaves.
     """
     nodes = session.cluster.nodes
-    ready = [state for state in near if Place(nodes[state.name], required).caught_up]
+
+    def has_it(state: NodeState) -> bool:
+        place = place_at(session, nodes[state.name], required)
+        return isinstance(place, Place) and place.caught_up
+
+    ready = [state for state in near if has_it(state)]
     if any(state.name == stay for state in ready):
         return nodes[stay or ""]
     if ready:
@@ -198,7 +189,7 @@ async def _read_at(session: Session, attempts: _Attempts, place: Place) -> _Outc
         return _give_up(session, node, attempts)
     try:
         if attempts.wait is None:
-            reply = await _ask(session, attempts, lease, guard=False)
+            reply = await _ask(session, attempts, lease)
         else:
             found = await _ask_in_time(session, attempts, lease, place, attempts.wait)
             if found is None:
@@ -221,8 +212,9 @@ async def _ask_in_time(
     light = 2 * (wait.node.trip or 0.0) + _LIGHT
     while True:
         asked_at = monotonic()
-        reply = await _ask(session, attempts, lease, guard=True)
-        if _reached(place, reply):
+        question = place.question(wait.patience)
+        reply = await _ask(session, attempts, lease, question)
+        if question is None or reached(session, place, reply, asked_at):
             wait.found(asked_at)
             return reply
         # Whatever it answered, it answered too early.
@@ -233,9 +225,9 @@ async def _ask_in_time(
         if not await wait.again(asked_at):
             return None
         if took > light and place.required is not None:
-            if not await wait_for(session, lease, place.required, wait):
+            if not await wait_for(session, lease, place, wait):
                 return None
-            return await _ask(session, attempts, lease, guard=False)
+            return await _ask(session, attempts, lease)
 
 
 async def _read_elsewhere(session: Session, attempts: _Attempts, place: Place) -> None:
@@ -255,20 +247,15 @@ async def _read_elsewhere(session: Session, attempts: _Attempts, place: Place) -
 
 
 async def _ask(
-    session: Session, attempts: _Attempts, lease: Lease[Any], *, guard: bool
+    session: Session,
+    attempts: _Attempts,
+    lease: Lease[Any],
+    guard: Question | None = None,
 ) -> Reply:
     work = attempts.work
     trip = company(session, lease.connection, work.statement, capture=False)
-    trip = replace(trip, guard=guard) if guard else trip
+    trip = replace(trip, guard=guard)
     return await send(session, lease, work.call, trip, work.deadline)
-
-
-def _reached(place: Place, reply: Reply) -> bool:
-    """Whether the reader had replayed what is required before it answered."""
-    position = place.node.showed(reply.replayed)
-    if position is None or place.required is None or place.required.lsn is None:
-        return False
-    return position.covers(place.required.lsn)
 
 
 async def _judge(
@@ -338,7 +325,7 @@ def _route(session: Session, attempts: _Attempts, place: Place) -> Route:
         reason=attempts.decision.reason,
         verdict=statement.verdict.value,
         statement=statement.reason,
-        fence=Fence.NONE if place.required is None else Fence.EXACT,
+        fence=place.fence,
         required=None if place.required is None else str(place.required),
         waited=0.0 if wait is None else wait.waited,
         estimate=None if wait is None else wait.outlook.expected,
@@ -380,4 +367,5 @@ def _holds_for_every_table(session: Session, node: Node) -> bool:
     books = session.books
     if books.tables is None:
         return True
-    return not books.position_unknown and Place(node, books.floor).caught_up
+    place = place_at(session, node, books.floor)
+    return not books.position_unknown and isinstance(place, Place) and place.caught_up

@@ -50,17 +50,26 @@ async def send(
     announce(session, link, call)
     try:
         if trip.guard and (trip.alone or trip.script):
-            ahead = await session.shell.travel(link, None, Trip(guard=True), deadline)
+            ahead = await session.shell.travel(
+                link, None, Trip(guard=trip.guard), deadline
+            )
             if ahead.error is not None:
                 return ahead
-            trip = replace(trip, guard=False)
+            trip = replace(trip, guard=None)
             reply = await _with_company(session, link, call, trip, deadline)
-            reply.replayed = ahead.replayed
+            _tell(ahead, reply)
             return reply
         return await _with_company(session, link, call, trip, deadline)
     except BaseException:
         _interrupted(session, link)
         raise
+
+
+def _tell(ahead: Reply, reply: Reply) -> None:
+    """Have *reply* tell what the reader was asked in a trip of its own."""
+    reply.replayed, reply.reached, reply.lag = ahead.replayed, ahead.reached, ahead.lag
+    reply.last_commit, reply.horizon = ahead.last_commit, ahead.horizon
+    reply.guard_problem = ahead.guard_problem
 
 
 async def _with_company(
@@ -75,15 +84,15 @@ async def _with_company(
             return _never_left(ahead)
         session.applied_before = link.settings
         trip = replace(trip, before=trip.before[len(changes) :])
-    if trip.before and (trip.alone or trip.script):
+    if (trip.before or trip.repeats) and (trip.alone or trip.script):
         ahead = await session.shell.travel(
-            link, None, Trip(before=trip.before), deadline
+            link, None, Trip(before=trip.before, repeats=trip.repeats), deadline
         )
         _applied(session, link, ahead, attempted)
-        if ahead.error is not None:
+        if ahead.error is not None or ahead.changed is not None:
             return _never_left(ahead)
         _note_begun(session, ahead)
-        trip = replace(trip, before=())
+        trip = replace(trip, before=(), repeats=())
     reply = await session.shell.travel(link, call, trip, deadline)
     if trip.before:
         _applied(session, link, reply, attempted)
@@ -153,15 +162,27 @@ def _note_begun(session: Session, reply: Reply) -> None:
         session.transaction.sent()
 
 
-def settle(session: Session, lease: Lease[Any], node: Node, reply: Reply) -> None:
-    """Bring the transaction's books up to what the server said, and let go."""
+def settle(
+    session: Session,
+    lease: Lease[Any],
+    node: Node,
+    reply: Reply,
+    *,
+    reads: bool = False,
+) -> None:
+    """Bring the transaction's books up to what the server said, and let go.
+
+    *reads* says that the statement was a read, outside a transaction.
+    """
     if session.lease is None and reply.status in (LinkStatus.OPEN, LinkStatus.FAILED):
         session.keep(lease, node)
     _sync_transaction(session, reply.status, committed=reply.error is None)
     if reply.position_problem is not None:
         events.position_missing(session, node, reply)
     if reply.position is not None:
-        session.books.captured(reply.position, monotonic())
+        books = session.books
+        take = books.read_at_writer if reads else books.captured
+        take(reply.position, monotonic())
         node.wrote(reply.position, reply.asked_at)
 
 

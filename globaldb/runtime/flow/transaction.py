@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
@@ -33,20 +34,37 @@ from globaldb.runtime.flow.faults import (
     raise_unknown,
     wanted,
 )
-from globaldb.runtime.flow.read import Place, find_reader
+from globaldb.runtime.flow.read import find_reader
+from globaldb.runtime.flow.reading import why_not
 from globaldb.runtime.flow.send import company, send, settle
+from globaldb.runtime.flow.shared import share
 from globaldb.runtime.flow.wait import Wait
 from globaldb.runtime.flow.write import borrow_writer, refuse_foreign
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
+    from globaldb.core.statement import Statement
+    from globaldb.runtime.flow.fence import Place
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
 
 
+class Placed(NamedTuple):
+    """A connection for a transaction, and why there."""
+
+    reason: str
+    node: Node
+    lease: Lease[Any]
+
+
+#: It runs at a reader until it writes.
+READS_SO_FAR = "transaction_reads"
 _READ_ONLY = "read_only_transaction"
 _NO_FORWARDING = "no_write_forwarding"
+
+#: What a node may do to a transaction that begins without its being at fault.
+_ELSEWHERE = (Fault.NODE_LOST, Fault.UNAVAILABLE, Fault.RECOVERY_CONFLICT)
 
 #: Reasons for which a transaction runs on a reader, and may not write.
 ON_READER = frozenset((_READ_ONLY, _NO_FORWARDING))
@@ -67,13 +85,15 @@ def begin(session: Session, mode: TransactionMode) -> None:
     session.hot = None
 
 
-async def first_statement(session: Session, work: Work) -> None:
-    """Place a transaction and run its first statement, BEGIN in front of it."""
-    reason, node, lease = await place(session, work)
+async def first_statement(session: Session, work: Work, placed: Placed) -> None:
+    """Run the first statement of a transaction where it was *placed*, behind BEGIN."""
+    reason, node, lease = placed
     reply = await _run(session, work, node, lease)
     if _try_again(session, work, reply, reason):
         session.drop_lease()
-        reason, node, lease = await place(session, work)
+        reason, node, lease = await place(
+            session, work.statement, work.source, work.deadline
+        )
         reply = await _run(session, work, node, lease)
     session.route = _route(session, work, node, reason)
     take_in(session, node, lease, reply, script=work.statement.multiple)
@@ -86,54 +106,93 @@ def _try_again(session: Session, work: Work, reply: Reply, reason: str) -> bool:
 
     Nothing of a transaction survives its connection, unless its text held a COMMIT.
     """
+    if work.statement.multiple or work.statement.alone:
+        return False
+    at_reader = reason in ON_READER
+    return may_begin_again(session, reply, at_reader=at_reader)
+
+
+def may_begin_again(session: Session, reply: Reply, *, at_reader: bool = False) -> bool:
+    """Whether what has just failed to begin on the lease held may begin elsewhere."""
     lease, node = session.lease, session.node
     if reply.error is None or lease is None or node is None:
         return False
-    if work.statement.multiple or work.statement.alone:
-        return False
     fault = fault_of(session, reply.error, lease.connection)
     if fault is Fault.READ_ONLY:
-        if reason in ON_READER or not lease.connection.standby:
+        if at_reader or not lease.connection.standby:
             return False
         session.cluster.demoted(node.name)
         return True
-    return fault in (Fault.NODE_LOST, Fault.UNAVAILABLE) and wanted(reply)
+    return fault in _ELSEWHERE and wanted(reply)
 
 
-async def place(session: Session, work: Work | None) -> tuple[str, Node, Lease[Any]]:
+async def place(
+    session: Session,
+    statement: Statement | None,
+    sql: str | bytes | None,
+    deadline: float | None,
+) -> Placed:
     """Choose where the transaction runs, and check a connection out there."""
-    deadline = work.deadline if work is not None else session.deadline()
-    decision = transaction_target(session, work)
+    decision = transaction_target(session, statement, sql)
     if decision.target is Target.READER:
-        return await fresh_reader(session, decision, deadline)
+        return Placed(*await fresh_reader(session, decision, deadline))
     node, lease = await borrow_writer(session, deadline)
-    return decision.reason, node, lease
+    return Placed(decision.reason, node, lease)
 
 
-def transaction_target(session: Session, work: Work | None) -> Decision:
-    """Decide who may serve the transaction that is about to open."""
+def transaction_target(
+    session: Session, statement: Statement | None, sql: str | bytes | None
+) -> Decision:
+    """Decide who may serve the transaction that *statement* is about to open.
+
+    Without its text *sql* nothing is known of what is going to be said in it.
+    """
     intent = session.intent
     mode = session.transaction.mode
     default = session.settings.value_of("default_transaction_isolation")
     if forbids_readers(mode.isolation, default):
         return Decision(Target.WRITER, "serializable")
     if mode.read_only or (mode.read_only is None and _reads_only(session)):
-        if work is not None and needs_writer(work.statement):
-            refuse_write(intent, session.cluster.topology)
-            return Decision(Target.WRITER, work.statement.reason)
-        decision = decide_read(intent, session.books, session.cluster.topology)
-        if decision.target is Target.READER:
-            return Decision(Target.READER, _READ_ONLY, decision.required)
-        return decision
+        return _read_only_target(session, statement)
     if intent.consistency is None:
-        writing = work is not None and work.statement.verdict not in READS
+        writing = statement is not None and statement.verdict not in READS
         try:
             refuse_write(intent, session.cluster.topology)
         except ReadOnlyError:
             if writing:
                 raise
             return Decision(Target.READER, _NO_FORWARDING)
+    elif statement is not None and sql is not None and session.may_read_first:
+        return _reading_target(session, statement, sql)
     return Decision(Target.WRITER, "transaction")
+
+
+def _read_only_target(session: Session, statement: Statement | None) -> Decision:
+    intent = session.intent
+    if statement is not None and needs_writer(statement):
+        refuse_write(intent, session.cluster.topology)
+        return Decision(Target.WRITER, statement.reason)
+    decision = decide_read(intent, session.books, session.cluster.topology)
+    if decision.target is Target.READER:
+        return replace(decision, reason=_READ_ONLY)
+    return decision
+
+
+def _reading_target(
+    session: Session, statement: Statement, sql: str | bytes
+) -> Decision:
+    """Decide for a transaction that has declared nothing, and may only read."""
+    intent = session.intent
+    if intent.consistency is Consistency.GLOBAL:
+        # Each of its reads would need a position of its own.
+        return Decision(Target.WRITER, "transaction")
+    why = why_not(session, statement, sql)
+    if why is not None:
+        return Decision(Target.WRITER, why)
+    decision = decide_read(intent, session.books, session.cluster.topology)
+    if decision.target is Target.READER:
+        return replace(decision, reason=READS_SO_FAR)
+    return decision
 
 
 def _reads_only(session: Session) -> bool:
@@ -190,7 +249,7 @@ async def _wait_at(
     if place.required is None:
         return True
     wait = Wait(session, place.node, place.required, deadline)
-    if wait.worth_a_look and await wait_for(session, lease, place.required, wait):
+    if wait.worth_a_look and await wait_for(session, lease, place, wait):
         return True
     wait.give_up()
     return False
@@ -251,7 +310,14 @@ async def commit(session: Session) -> None:
     if transaction.state in (TransactionState.IDLE, TransactionState.BEGUN):
         session.end_transaction(committed=True)
         return
+    if transaction.rolled_back:
+        # As a server answers COMMIT in a transaction that has failed.
+        session.end_transaction(committed=False)
+        return
     lease, node = session.lease, session.node
+    if session.journal is not None and lease and lease.connection.hung_up():
+        _read_and_gone(session)
+        return
     if lease is None or node is None or lease.connection.hung_up():
         session.end_transaction(committed=False)
         session.account()
@@ -272,7 +338,22 @@ async def commit(session: Session) -> None:
         session.certainly_defined(session.defining)
         _finish(session, lease, committed=False)
         raise
+    if session.journal is not None and reply.status is LinkStatus.LOST:
+        _read_and_gone(session)
+        return
     await _committed(session, node, lease, reply, writer=writer, ok=ok)
+    if session.shared is not None:
+        await share(session)
+
+
+def _read_and_gone(session: Session) -> None:
+    """End a transaction that has only read, and whose reader has gone since.
+
+    Every answer was delivered: nothing is lost.
+    """
+    session.end_transaction(committed=True)
+    session.account()
+    session.release(Outcome.DISCARD)
 
 
 async def _committed(

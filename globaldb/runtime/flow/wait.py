@@ -68,6 +68,14 @@ class Wait:
         """
         return not self._commit or self.outlook.cost < self.price
 
+    @property
+    def patience(self) -> float:
+        """Seconds for which a server that can wait by itself shall do so."""
+        until = self._until
+        if self._missing is None:
+            until = self._limit(monotonic() + self.outlook.patience)
+        return max(0.0, until - monotonic())
+
     def found(self, asked_at: float) -> None:
         """Learn that a look sent at *asked_at* has found the reader caught up."""
         self.node.took(monotonic() - asked_at)

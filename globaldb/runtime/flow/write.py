@@ -89,7 +89,8 @@ def _done(
 ) -> bool:
     """Take the reply in: True when it is over, False when it may be tried again."""
     if reply.error is None:
-        settle(session, lease, node, reply)
+        reads = work.statement.verdict in READS and not session.transaction.active
+        settle(session, lease, node, reply, reads=reads)
         if reply.position is None and worth_capturing(session, work.statement):
             session.books.lost_position()
         session.hot = None

@@ -1,0 +1,131 @@
+"""What a node can be asked of positions: found by asking, once, before it matters.
+
+Functions may be missing (Aurora has none of PostgreSQL's), refused to the user who
+connects, or both. A refusal behind a write or in front of a read would come too late:
+so each part is tried by itself when the node is first looked at.
+"""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+from psycopg import pq
+
+from globaldb.core.fence import Abilities, Means
+from globaldb.drivers.psycopg import position
+from globaldb.drivers.psycopg.segments import each
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
+    from globaldb.core.fence import Facts
+    from globaldb.drivers.psycopg.physical import Physical
+
+#: Seconds after which a node that can do less than it might is looked at again.
+_AGAIN: Final = 60.0
+
+#: The first version with WAIT FOR LSN.
+_WAITS: Final = 190000
+
+_EITHER: Final = {
+    "recovering": b"SELECT pg_catalog.pg_is_in_recovery()",
+    "checkpoint": b"SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()",
+    "recovery": (
+        b"SELECT min_recovery_end_timeline FROM pg_catalog.pg_control_recovery()"
+    ),
+    "system": b"SELECT system_identifier FROM pg_catalog.pg_control_system()",
+    "horizon": b"SELECT " + position.HORIZON,
+}
+_WRITER: Final = {
+    "lsn": b"SELECT " + position.LOG_POSITION,
+    "xid": position.DURABILITY,
+    "clock": b"SELECT " + position.CLOCK,
+    "replayed": position.REPLAYED,
+}
+_READER: Final = {
+    "replayed": position.REPLAYED,
+    "receiver": b"SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver",
+    "committed": b"SELECT " + position.committed((3,)),
+    "last_commit": b"SELECT " + position.LAST_COMMIT,
+    # Whether these exist is looked up: an error would be in every server's log.
+    "aurora_replica": (
+        b"SELECT pg_catalog.to_regprocedure('pg_catalog.aurora_replica_status()')"
+    ),
+    "aurora_global": (
+        b"SELECT pg_catalog.to_regprocedure("
+        b"'pg_catalog.aurora_global_db_instance_status()')"
+    ),
+}
+_WAIT: Final = {"wait": position.wait_for("0/0", 0.001)}
+_REPORTS: Final = {
+    "aurora_global": position.LAG["aurora_global"],
+    "aurora_replica": position.LAG["aurora_replica"],
+}
+
+
+def outdated(physical: Physical, facts: Facts) -> bool:
+    """Whether *physical*'s node has to be looked at (again)."""
+    known = facts.abilities
+    if known is None or facts.doubted:
+        return True
+    if known.standby is not physical.standby:
+        return True
+    if known.version != physical.pgconn.server_version:
+        return True
+    best = Means.LSN in known.means
+    return not best and monotonic() - facts.asked_at > _AGAIN
+
+
+def look(physical: Physical) -> Abilities:
+    """Find out what *physical*'s node can do. One round trip, on Aurora two."""
+    standby = physical.standby
+    version = physical.pgconn.server_version
+    trials = {**_EITHER, **(_READER if standby else _WRITER)}
+    if standby and version >= _WAITS:
+        trials |= _WAIT
+    answers = _try(physical, trials)
+    if not standby:
+        parts = frozenset(answers)
+        return Abilities(standby, version, _told(parts), reports_lag=False, parts=parts)
+    reported = [name for name in _REPORTS if answers.pop(name, None) is not None]
+    if answers.get("replayed", b"") is None:
+        # It answers, but not with a position.
+        del answers["replayed"]
+    lags = _try(physical, {name: _REPORTS[name] for name in reported})
+    parts = frozenset((*answers, *lags))
+    means = {means for name, means in _FENCES.items() if name in parts}
+    return Abilities(
+        standby, version, frozenset(means), reports_lag=bool(lags), parts=parts
+    )
+
+
+_FENCES: Final = {
+    "wait": Means.WAIT_FOR_LSN,
+    "replayed": Means.LSN,
+    "committed": Means.XID,
+    "last_commit": Means.LAG,
+    "aurora_replica": Means.LAG,
+    "aurora_global": Means.LAG,
+}
+_FORMS: Final = {"lsn": Means.LSN, "xid": Means.XID, "clock": Means.LAG}
+
+
+def _told(parts: frozenset[str]) -> frozenset[Means]:
+    return frozenset(means for name, means in _FORMS.items() if name in parts)
+
+
+def _try(physical: Physical, trials: dict[str, bytes]) -> dict[str, bytes | None]:
+    """Ask everything at once; return the first value of what was answered."""
+    if not trials:
+        return {}
+    answers = each(physical, list(trials.values()))
+    return {
+        name: _first(results[0][0])
+        for name, results in zip(trials, answers, strict=True)
+        if results and results[0][0].status == pq.ExecStatus.TUPLES_OK
+    }
+
+
+def _first(result: PGresult) -> bytes | None:
+    return result.get_value(0, 0) if result.ntuples else None

@@ -1,0 +1,185 @@
+"""Fences: a reader asked, the best way it has, whether it has reached a position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from globaldb.core.consistency import Consistency
+from globaldb.core.fence import (
+    HOW_FAR,
+    Answer,
+    Means,
+    Question,
+    means_for,
+    passed,
+)
+from globaldb.core.routing import Fence
+from globaldb.core.trip import Trip
+from globaldb.runtime import events
+from globaldb.runtime.flow.faults import fault_of
+
+if TYPE_CHECKING:
+    from globaldb.core.lending import Lease
+    from globaldb.core.position import Lsn, Position
+    from globaldb.core.trip import Reply
+    from globaldb.runtime.node import Node
+    from globaldb.runtime.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A reader, what it must have reached before it may answer, and how to find out."""
+
+    node: Node
+    required: Position | None
+    means: Means = Means.LSN
+    #: The safe lag window has passed since the position was taken.
+    waited: bool = False
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the node is already known to have reached that."""
+        required, node = self.required, self.node
+        if required is None:
+            return True
+        if self.means in (Means.WAIT_FOR_LSN, Means.LSN):
+            known, lsn = node.replayed, required.lsn
+            return known is not None and lsn is not None and known.covers(lsn)
+        if self.means is Means.LAG:
+            return required.moment is not None and node.moment >= required.moment
+        return False
+
+    @property
+    def fence(self) -> Fence:
+        """What it proves that the node may answer."""
+        if self.required is None:
+            return Fence.NONE
+        return Fence.EXACT if self.means.exact else Fence.BOUNDED
+
+    def question(self, patience: float = 0.0) -> Question | None:
+        """Return what has to be asked in front of a read; None if nothing has to.
+
+        A server that can may wait for *patience* seconds by itself.
+        """
+        if self.required is None or self.caught_up:
+            return None
+        return Question(self.means, self.required, patience)
+
+
+def place_at(session: Session, node: Node, required: Position | None) -> Place | str:
+    """Choose the fence for a read at *node*, or say why only the writer will do."""
+    if required is None:
+        return Place(node, None)
+    cluster = session.cluster
+    if required.xids is not None and required.reign != cluster.reign:
+        # Numbers of transactions that were lost with a writer are given out again.
+        means = means_for(replace(required, xids=None), node.facts.now)
+    else:
+        means = means_for(required, node.facts.now)
+    waited = _window_passed(session, required)
+    if means not in (Means.WAIT_FOR_LSN, Means.LSN):
+        # It cannot be asked for that, nor is anything learnt from it there.
+        required = replace(required, lsn=None)
+    if means.exact:
+        return Place(node, required, means)
+    if session.consistency is Consistency.GLOBAL:
+        return "global_read"
+    if means is Means.WINDOW and not waited:
+        return "safe_lag_window"
+    return Place(node, required, means, waited)
+
+
+def _window_passed(session: Session, required: Position) -> bool:
+    """Whether the safe lag window has passed since the session raised its floor.
+
+    By table, since it raised that of what is read.
+    """
+    books, now = session.books, monotonic()
+    window = session.cluster.config.safe_lag_window
+    if required != books.floor:
+        raised_at = None
+        if books.tables is not None:
+            raised_at = books.tables.raised_at(required)
+        return raised_at is not None and now - raised_at >= window
+    if books.raised_at is None:
+        # By a token, or by what another reader had: nobody knows how old that is.
+        books.raised_at = now
+    return now - books.raised_at >= window
+
+
+def reached(session: Session, place: Place, reply: Reply, asked_at: float) -> bool:
+    """Whether the reader had reached what is required when it was asked.
+
+    *asked_at* is when the question was sent (monotonic seconds). What it has told of
+    itself is remembered for others.
+    """
+    node, required = place.node, place.required
+    if reply.guard_problem is not None:
+        node.facts.refused(place.means)
+        events.fence_refused(node, place.means, reply.guard_problem)
+        session.cluster.monitor.hurry(node.name)
+        return False
+    if required is None:
+        return True
+    if place.means is Means.LSN:
+        position = node.showed(reply.replayed)
+        lsn = required.lsn
+        return position is not None and lsn is not None and position.covers(lsn)
+    if place.means is Means.WAIT_FOR_LSN:
+        if reply.reached and required.lsn is not None:
+            node.showed(required.lsn.value)
+        return bool(reply.reached)
+    if place.means is Means.XID:
+        return bool(reply.reached)
+    answer = Answer(_moment(session, reply, asked_at), reply.horizon)
+    if answer.moment is not None:
+        node.moment = max(node.moment, answer.moment)
+    return passed(required, answer, node.facts.now, waited=place.waited)
+
+
+def _moment(session: Session, reply: Reply, asked_at: float) -> float | None:
+    """Return the moment a reader has passed, on the writer's clock."""
+    if reply.lag is None:
+        return reply.last_commit
+    clock = session.cluster.clock_at(asked_at)
+    return None if clock is None else clock - reply.lag
+
+
+async def look(
+    session: Session, place: Place, lease: Lease[Any], patience: float = 0.0
+) -> bool | None:
+    """Ask a reader by itself whether it has reached what *place* requires.
+
+    None when it cannot tell: there is no point in asking it again.
+    """
+    question = place.question(patience)
+    if question is None:
+        return True
+    asked_at = monotonic()
+    reply = await _ask(session, lease, question)
+    if reply.error is not None:
+        return None
+    has = reached(session, place, reply, asked_at)
+    return None if reply.guard_problem is not None else has
+
+
+async def replayed(session: Session, node: Node, lease: Lease[Any]) -> Lsn | None:
+    """Ask a reader how far it has replayed; None when it cannot or will not tell."""
+    if Means.LSN not in node.facts.now.means:
+        return None
+    reply = await _ask(session, lease, HOW_FAR)
+    if reply.error is not None or reply.guard_problem is not None:
+        return None
+    return node.showed(reply.replayed)
+
+
+async def _ask(session: Session, lease: Lease[Any], question: Question) -> Reply:
+    link = lease.connection
+    reply = await session.shell.travel(
+        link, None, Trip(guard=question), session.deadline()
+    )
+    if reply.error is not None:
+        fault_of(session, reply.error, link)
+    return reply
