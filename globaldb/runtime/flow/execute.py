@@ -30,6 +30,7 @@ from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.leave import leave_if_needed
+from globaldb.runtime.flow.placement import transaction_target
 from globaldb.runtime.flow.read import find_reader, read
 from globaldb.runtime.flow.reading import follow
 from globaldb.runtime.flow.remains import left_behind
@@ -267,7 +268,7 @@ def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
         return _explained(session, node.name, role, why, statement, floor=floor)
     reads = None
     if session.transaction.active or not session.autocommit:
-        decision = tx.transaction_target(session, statement, sql)
+        decision = transaction_target(session, statement, sql)
     else:
         topology, reads = session.cluster.topology, reads_of_text(session, sql)
         decision = decide(statement, session.intent, session.books, topology, reads)

@@ -19,6 +19,7 @@ from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.execute import begin_if_needed, refuse_unforwarded
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.leave import leave_if_needed
+from globaldb.runtime.flow.placement import fresh_reader, place
 from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.shared import share
@@ -158,12 +159,12 @@ def _raise_broken(
 
 async def _place(session: Session, work: Work) -> tuple[str, Node, Lease[Any]]:
     if session.transaction.active:
-        return await tx.place(session, work.statement, None, work.deadline)
+        return await place(session, work.statement, None, work.deadline)
     decision = decide(
         work.statement, session.intent, session.books, session.cluster.topology
     )
     if decision.target is Target.READER:
-        return await tx.fresh_reader(session, decision, work.deadline)
+        return await fresh_reader(session, decision, work.deadline)
     node, lease = await borrow_writer(session, work.deadline)
     return decision.reason, node, lease
 

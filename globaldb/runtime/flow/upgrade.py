@@ -22,6 +22,7 @@ from globaldb.core.trip import LinkStatus, Trip
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.faults import fault_of, raise_unwanted, wanted
+from globaldb.runtime.flow.placement import READS_SO_FAR, place
 from globaldb.runtime.flow.reading import is_kept, why_not
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.write import borrow_writer
@@ -47,9 +48,9 @@ async def first_statement(session: Session, work: Work) -> None:
     """Place a transaction, and run its first statement there."""
     if session.may_read_first:
         session.trail = Trail()
-    placed = await tx.place(session, work.statement, work.source, work.deadline)
+    placed = await place(session, work.statement, work.source, work.deadline)
     reason, node, lease = placed
-    if reason != tx.READS_SO_FAR:
+    if reason != READS_SO_FAR:
         await tx.first_statement(session, work, placed)
         return
     session.applied_before = lease.connection.settings
@@ -78,7 +79,7 @@ async def next_statement(session: Session, work: Work) -> None:
     if not _noted(session, journal, work):
         await move(session, work)
         return
-    session.route = _route(work.statement, node, tx.READS_SO_FAR, Fence.EXACT)
+    session.route = _route(work.statement, node, READS_SO_FAR, Fence.EXACT)
 
 
 def _held(session: Session) -> tuple[Lease[Any], Node, Journal]:
@@ -217,7 +218,7 @@ async def _start_over(session: Session, reader: Node, reply: Reply) -> NoReturn:
 def _route(statement: Any, node: Node, reason: str, fence: Fence) -> Route:
     state = node.state
     return Route(
-        role=Role.READER if reason == tx.READS_SO_FAR else Role.WRITER,
+        role=Role.READER if reason == READS_SO_FAR else Role.WRITER,
         node=node.name,
         region=state.region,
         reason=reason,
