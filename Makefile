@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check histories corpus bench clean
+.PHONY: demo test check histories verify corpus bench clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -15,6 +15,8 @@ help:
 	@echo "make check  linters, types and the tests that need no server (under 90 seconds)"
 	@echo "make histories  random programs against the lab for half an hour, others each time"
 	@echo "                (GLOBALDB_EXAMPLES=5000 says how many)"
+	@echo "make verify  every promise, 200,000 operations in each mode on a lab that breaks"
+	@echo "                (GLOBALDB_OPERATIONS=20000 says how many)"
 	@echo "make corpus  others' test suites against both classifiers, all of them (an hour)"
 	@echo "make bench  overhead and round trips against plain psycopg, the classifier"
 	@echo "            beside parsers of SQL"
@@ -40,11 +42,22 @@ check: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/unit tests/spec tests/property
+	@$(BIN)/python -m pytest -q tests/unit tests/spec tests/property tests/verify
 
 histories: $(STAMP)
 	@GLOBALDB_EXAMPLES=$${GLOBALDB_EXAMPLES:-5000} $(BIN)/python -m pytest -k random \
 	  tests/lab/test_histories.py
+
+# globaldb refuses variables with its prefix that it does not know.
+verify: OPERATIONS := $(or $(GLOBALDB_OPERATIONS),200000)
+verify: VERIFY := env -u GLOBALDB_OPERATIONS $(BIN)/globaldb verify --lab \
+  --sessions 24 --processes 2
+verify: $(STAMP)
+	@for mode in session global eventual; do \
+	  $(VERIFY) --faults --mode $$mode --operations $(OPERATIONS) --seconds 3600 || exit 1; \
+	done
+	@$(VERIFY) --faults lag,kill,partition,failover --seconds 60
+	@$(VERIFY) --baseline nearest --seconds 10; test $$? -eq 1
 
 corpus: $(STAMP)
 	@GLOBALDB_CORPUS_ALL=1 PYTHONPATH=tests $(BIN)/python -m corpus
