@@ -338,7 +338,14 @@ ROUTES: Final[Mapping[str, Reason]] = {
         "This read finds a position; the next is local again",
     ),
     "global_read": Reason(
-        "writer", "A read in the mode global", "The modes session and eventual"
+        "writer",
+        "A read in the mode global while no other is under way: it asks the writer",
+        "The modes session and eventual",
+    ),
+    "global_read_shared": Reason(
+        "reader",
+        "A read in the mode global, at a reader that has reached the position that "
+        "the writer told this read and others together",
     ),
     "max_staleness": Reason(
         "writer",

@@ -30,6 +30,7 @@ from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.leave import leave_if_needed
+from globaldb.runtime.flow.newest import needs_newest, read_newest
 from globaldb.runtime.flow.placement import transaction_target
 from globaldb.runtime.flow.read import find_reader, read
 from globaldb.runtime.flow.reading import follow
@@ -146,6 +147,8 @@ async def run(session: Session, work: Work) -> None:
     )
     if decision.target is Target.READER:
         await read(session, work, decision)
+    elif needs_newest(decision):
+        await read_newest(session, work, decision)
     else:
         await write(session, work, decision.reason)
 

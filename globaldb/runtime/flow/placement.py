@@ -18,6 +18,7 @@ from globaldb.core.routing import (
 )
 from globaldb.errors import Error, ReadOnlyError
 from globaldb.runtime.flow.capture import wait_for
+from globaldb.runtime.flow.newest import as_of_now, needs_newest
 from globaldb.runtime.flow.read import find_reader
 from globaldb.runtime.flow.reading import why_not
 from globaldb.runtime.flow.wait import Wait
@@ -56,6 +57,10 @@ async def place(
 ) -> Placed:
     """Choose where the transaction runs, and check a connection out there."""
     decision = transaction_target(session, statement, sql)
+    if needs_newest(decision):
+        found = await as_of_now(session, decision, deadline)
+        if found.target is Target.READER:
+            decision = replace(found, reason=_READ_ONLY)
     if decision.target is Target.READER:
         return Placed(*await fresh_reader(session, decision, deadline))
     node, lease = await borrow_writer(session, deadline)
