@@ -95,7 +95,17 @@ def _alone(tokens: Sequence[Token]) -> bool:
     if words.count("from") != 1 or words.count("select") != 1:
         return False
     behind = words[words.index("from") :]
-    return "," not in behind and "join" not in behind and "(" not in behind
+    return behind[2:3] != ["("] and "," not in _outside(behind) and "join" not in behind
+
+
+def _outside(words: Sequence[str]) -> list[str]:
+    """Return those of *words* that stand in no parentheses."""
+    depth, found = 0, []
+    for word in words:
+        depth += (word == "(") - (word == ")")
+        if not depth:
+            found.append(word)
+    return found
 
 
 def _look(level: _Level, tokens: Sequence[Token], index: int) -> None:

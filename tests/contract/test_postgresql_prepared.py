@@ -126,7 +126,11 @@ def test_scripts_and_empty_texts_are_never_prepared(auto: Any) -> None:
 
 def test_a_choice_of_one_session_is_not_anothers(near_lab: Lab, table: str) -> None:
     with globaldb.Cluster(
-        near_lab.url(HERE), latency_factor=1, latency_window=0.001, pool_max_size=1
+        near_lab.url(HERE),
+        latency_factor=1,
+        latency_window=0.001,
+        pool_max_size=1,
+        transaction_reads="writer",
     ) as cluster:
         eager, lazy = cluster.connect(), cluster.connect()
         eager.prepare_threshold, lazy.prepare_threshold = 0, None

@@ -252,7 +252,7 @@ def test_a_write_after_a_read_that_has_changed_fails_as_a_serialization_failure(
     assert (error.sqlstate, error.retryable) == ("40001", True)
     assert read in str(error)
     assert conn.info.transaction_status is psycopg.pq.TransactionStatus.INERROR
-    with pytest.raises(psycopg.InternalError, match="Roll back"):
+    with pytest.raises(psycopg.InternalError, match="roll back"):
         conn.execute(READ, (1,))
     conn.rollback()
     assert held(lab)[1] == 40
@@ -556,7 +556,7 @@ def test_a_move_that_finds_no_writer_ends_the_transaction(
     lab.kill(WRITER)
     with pytest.raises(globaldb.Error):
         conn.execute(UPDATE, (1,))
-    with pytest.raises(psycopg.InternalError, match="Roll back"):
+    with pytest.raises(psycopg.InternalError, match="roll back"):
         conn.execute(READ, (1,))
     conn.rollback()
     assert value(conn, 1) == 0

@@ -82,6 +82,8 @@ def test_a_limit_matters_once_as_many_rows_are_there(sql: str) -> None:
     [
         ("SELECT name, statement FROM pg_prepared_statements", True),
         ("SELECT count(*) FROM pg_cursors WHERE name = 'a'", True),
+        ("SELECT count(*) FROM pg_cursors WHERE position('a' in name) > 0", True),
+        ("SELECT * FROM rows(1), t", False),
         ("SELECT * FROM pg_settings, t", False),
         ("SELECT * FROM pg_settings JOIN t ON true", False),
         ("SELECT * FROM pg_settings WHERE name IN (SELECT n FROM t)", False),

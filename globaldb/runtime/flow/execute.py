@@ -130,8 +130,8 @@ async def run(session: Session, work: Work) -> None:
         return
     if session.transaction.state is TransactionState.FAILED:
         raise InternalError(
-            "the transaction is over at the server: its connection was lost, or it had "
-            "to start over. Roll back, then try again"
+            "the transaction is over at the server (its connection was lost, or it "
+            "had to start over): roll back, then try again"
         )
     await bring_up_to_date(session)
     if session.transaction.active:

@@ -51,8 +51,8 @@ async def hold(
         begin_if_needed(session)
     if session.transaction.state is TransactionState.FAILED and session.lease is None:
         raise InternalError(
-            "the transaction is over at the server: its connection was lost, or it had "
-            "to start over. Roll back, then try again"
+            "the transaction is over at the server (its connection was lost, or it "
+            "had to start over): roll back, then try again"
         )
     await _settle_down(session, work)
     reason = "transaction" if session.transaction.active else "pinned"

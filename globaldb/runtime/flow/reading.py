@@ -52,7 +52,10 @@ def is_kept(statement: Statement) -> bool:
     action = statement.action
     if isinstance(action, ShowSetting):
         return action.name not in ROLE_DEPENDENT
-    return isinstance(action, SetSetting | SetConfig) and action.local is True
+    if not isinstance(action, SetSetting | SetConfig) or action.local is not True:
+        return False
+    # What is made from then on may be temporary: that is noticed at the writer alone.
+    return action.name != "search_path" or "pg_temp" not in action.sql.lower()
 
 
 def follow(session: Session, statement: Statement, sql: str | bytes) -> None:
