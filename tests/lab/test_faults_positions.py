@@ -317,7 +317,11 @@ def write_nothing_in_vain(conn: Connection) -> int:
 def test_what_was_seen_at_the_writer_is_seen_again_although_it_was_not_flushed(
     lab: Lab, look: Callable[[Connection], int]
 ) -> None:
-    with cluster(lab) as found, warm(found) as conn, admin(lab) as other:
+    with (
+        cluster(lab, transaction_reads="writer") as found,
+        warm(found) as conn,
+        admin(lab) as other,
+    ):
         other.execute("SET synchronous_commit = off")
         for _ in range(3):
             other.execute("INSERT INTO t VALUES (1)")
