@@ -23,7 +23,7 @@ REST: Final = 0.02
 #: How much is kept of the text of an error.
 _WORDS: Final = 300
 
-_READ_REGISTER: Final = "SELECT version, value FROM @.registers WHERE key = %s"
+_READ_REGISTER: Final = "SELECT version, value FROM @.registers AS r WHERE key = %s"
 _READ_COUNTER: Final = "SELECT n, 0 FROM @.counters WHERE key = %s"
 _READ_LIST: Final = "SELECT coalesce(max(n), 0), count(*) FROM @.rows WHERE list = %s"
 _WRITE_REGISTER: Final = """UPDATE @.registers SET version = version + 1, value = %s
@@ -68,6 +68,8 @@ class Witness:
         self.mode = company.plan.mode
         self.connection: Any = None
         self.session = 0
+        #: How many operations have failed so far.
+        self.failed = 0
         self._company = company
         self._page = page
         tables = company.plan.tables
@@ -119,9 +121,14 @@ class Witness:
             with suppress(Error):
                 connection.close()
 
-    def read(self, key: str) -> bool:
-        """Read a key; return whether it succeeded, as everything here does."""
-        sql = self._reads.get(key[0], self._read_register)
+    def read(self, key: str, alias: str = "r") -> bool:
+        """Read a key; return whether it succeeded, as everything here does.
+
+        A register has an *alias* there, of which each makes a statement of its own.
+        """
+        sql = self._reads.get(key[0])
+        if sql is None:
+            sql = self._read_register.replace(" AS r ", f" AS {alias} ")
         return self._attempt(Kind.READ, lambda: self._row(sql, key), key)
 
     def write(self, key: str) -> bool:
@@ -215,6 +222,7 @@ class Witness:
             version, found = act()
         except Error as problem:
             noted = self._operation(kind, key, began, monotonic())
+            self.failed += 1
             unknown = isinstance(problem, OutcomeUnknownError)
             text = " ".join(str(problem).split())[:_WORDS]
             self._page.append(

@@ -45,7 +45,7 @@ class Worker:
     def work(self, until: float, tell: Callable[[int], bool]) -> list[Operation]:
         """Let the sessions work until a moment; return what was done.
 
-        *tell* hears now and then how many operations there are; the run ends early
+        *tell* hears now and then how many operations succeeded; the run ends early
         when it answers False, or when a session meets an error that is no database's.
         """
         plan = self._plan
@@ -69,7 +69,8 @@ class Worker:
             # Ctrl-C ends the run, and what was done so far is checked.
             with suppress(KeyboardInterrupt):
                 while monotonic() < until and not self._stop.wait(_TICK):
-                    if not tell(len(self._recorder)):
+                    failed = sum(each.witness.failed for each in players)
+                    if not tell(len(self._recorder) - failed):
                         break
             self._stop.set()
             self._await(threads, players)

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: How often a transaction is tried again from its beginning.
 _ATTEMPTS: Final = 4
+#: How many different transactions there are that read first and write then.
+_SHAPES: Final = 10_000
 #: How often each action is taken, relative to the others.
 _WEIGHTS: Final = {
     "look": 34.0,
@@ -169,8 +171,13 @@ class Player:
 
     def _read_and_write(self, other: str, key: str, *, undo: bool) -> bool:
         witness = self.witness
+        # Transactions that look like one which wrote begin on the writer: that they do
+        # not is what is to be tried.
+        alias = f"r{self._random.randrange(_SHAPES)}"
         with witness.transaction("BEGIN"):
-            done = witness.read(other) and witness.read(key) and witness.write(key)
+            done = (
+                witness.read(other, alias) and witness.read(key) and witness.write(key)
+            )
             done = done and witness.append(self._list, self._rows + 1)
             done = done and witness.read(key)
             committed = witness.end(commit=done and not undo)
