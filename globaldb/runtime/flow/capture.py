@@ -5,15 +5,17 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from globaldb.core.faults import Fault
 from globaldb.core.position import Position
 from globaldb.core.trip import Trip
-from globaldb.runtime.flow.faults import raise_fault
+from globaldb.runtime.flow.faults import fault_of, raise_of_writer
 from globaldb.runtime.flow.fence import look, replayed
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
     from globaldb.runtime.flow.fence import Place
     from globaldb.runtime.flow.wait import Wait
+    from globaldb.runtime.node import Node
     from globaldb.runtime.session import Session
 
 
@@ -36,24 +38,37 @@ async def capture_at_writer(session: Session) -> None:
     """Ask the writer where it is: that covers everything before."""
     deadline = session.deadline()
     connect = monotonic() + session.cluster.config.connect_timeout
-    node = await session.shell.await_writer(connect)
+    for last in (False, True):
+        node = await session.shell.await_writer(connect)
+        if await _captured_at(session, node, deadline, last=last):
+            return
+
+
+async def _captured_at(
+    session: Session, node: Node, deadline: float | None, *, last: bool
+) -> bool:
+    """Ask *node*; False when it is not the writer any more, and another one may be."""
     held = session.lease if session.node is node else None
     if session.transaction.active:
         held = None
     lease = held or await session.shell.borrow(node, deadline)
+    link = lease.connection
     try:
-        reply = await session.shell.travel(
-            lease.connection, None, Trip(capture=True), deadline
-        )
+        reply = await session.shell.travel(link, None, Trip(capture=True), deadline)
     finally:
         if lease is not held:
             session.hand_back(lease, node)
     error = reply.error or reply.position_problem
     if error is not None:
-        raise_fault(error)
+        fault = fault_of(session, error, link)
+        if last or fault is not Fault.READ_ONLY or not link.standby:
+            raise_of_writer(session, node, link, error)
+        session.cluster.demoted(node.name)
+        return False
     if reply.position is not None:
         session.books.captured(reply.position, monotonic(), whole=True)
         node.wrote(reply.position, reply.asked_at)
+    return True
 
 
 async def leave_reader(session: Session) -> bool:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from globaldb.errors import DeadlineExceededError, NodeLostError, OutcomeUnknownError
+from globaldb.core.faults import Fault
+from globaldb.errors import (
+    DeadlineExceededError,
+    NodeLostError,
+    NoNodeAvailableError,
+    OutcomeUnknownError,
+)
 from globaldb.runtime import events
 
 if TYPE_CHECKING:
-    from globaldb.core.faults import Fault
     from globaldb.core.trip import Reply
     from globaldb.runtime.node import Node
     from globaldb.runtime.session import Session
@@ -38,6 +43,22 @@ def raise_unwanted(reply: Reply) -> None:
     """Raise what came back to a statement that was cancelled; else do nothing."""
     if reply.error is not None and not wanted(reply):
         raise_fault(reply.error)
+
+
+def raise_of_writer(
+    session: Session, node: Node, link: Any, error: BaseException
+) -> NoReturn:
+    """Raise the *error* that *node*, taken for the writer, has answered with.
+
+    What it refused because it has become a standby is no fault of the statement.
+    """
+    if not link.standby or fault_of(session, error, link) is not Fault.READ_ONLY:
+        raise error
+    session.cluster.demoted(node.name)
+    raise NoNodeAvailableError(
+        f"{node.name} was taken for the writer and is a standby now: {_text(error)}. "
+        "Nothing was applied; try again when the failover is over"
+    ) from error
 
 
 def raise_lost(node: Node, reply: Reply, what: str) -> NoReturn:

@@ -19,6 +19,7 @@ from globaldb.runtime.flow.faults import (
     fault_of,
     raise_fault,
     raise_lost,
+    raise_of_writer,
     raise_unknown,
     wanted,
 )
@@ -135,6 +136,8 @@ def take_in(
         if reply.sent:
             transaction.lost()
         session.release()
+    if session.on_writer:
+        raise_of_writer(session, node, lease.connection, reply.error)
     raise_fault(reply.error)
 
 

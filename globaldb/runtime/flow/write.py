@@ -12,7 +12,12 @@ from globaldb.core.statement import Verdict
 from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import ProgrammingError
-from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unknown, wanted
+from globaldb.runtime.flow.faults import (
+    fault_of,
+    raise_of_writer,
+    raise_unknown,
+    wanted,
+)
 from globaldb.runtime.flow.remains import left_behind
 from globaldb.runtime.flow.send import company, send, settle
 
@@ -110,7 +115,7 @@ def _done(
     if reply.sent and reply.position is None:
         # What failed has told of what the writer holds, and half of it may stay.
         session.books.lost_position()
-    return raise_fault(reply.error)
+    return raise_of_writer(session, node, lease.connection, reply.error)
 
 
 def worth_capturing(session: Session, statement: Statement) -> bool:
