@@ -7,7 +7,7 @@ user's lists and hints have their say; what readers have refused is remembered.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from globaldb.core.catalog import EMPTY, Catalog, Kind
 from globaldb.core.hints import hints
@@ -30,13 +30,26 @@ _READS = frozenset((Verdict.READ, Verdict.NODE_LOCAL))
 _NAMES = frozenset(("name", "quoted"))
 
 
+class Touching(Protocol):
+    """Tells which tables a statement touches, beside the session's temporary ones."""
+
+    def __call__(
+        self,
+        statement: Statement,
+        tokens: Sequence[Token],
+        catalog: Catalog,
+        temporary: frozenset[str] = ...,
+    ) -> Touched:
+        """Return the tables that *statement* reads and writes."""
+
+
 class Language(NamedTuple):
     """The rules of one engine."""
 
     classify: Callable[[str | bytes, Catalog], Statement]
     tokenize: Callable[[str], Sequence[Token]]
     #: Tells which tables a statement reads and writes, where anybody can tell.
-    touched: Callable[[Statement, Sequence[Token], Catalog], Touched] | None = None
+    touched: Touching | None = None
 
 
 class Look(NamedTuple):
@@ -86,7 +99,7 @@ class Knowledge:
         #: What each read of a transaction looks like.
         self.looks = QueryCache(self._look, entries=entries)
         #: The tables that each text reads and writes, for sessions that ask.
-        self.touched = QueryCache(self._touched, entries=entries)
+        self.touched = QueryCache(self.touched_beside, entries=entries)
 
     @property
     def catalog(self) -> Catalog:
@@ -180,11 +193,15 @@ class Knowledge:
         """Return what was learnt, oldest first."""
         return self._learned.lessons()
 
-    def _touched(self, sql: str | bytes) -> Touched:
+    def touched_beside(
+        self, sql: str | bytes, temporary: frozenset[str] = frozenset()
+    ) -> Touched:
+        """Return what *sql* touches in a session that has these *temporary* tables."""
         tell, catalog = self._language.touched, self._catalog
         if tell is None or catalog.tables is None or len(sql) > LONGEST:
             return UNKNOWN
-        return tell(self.cache.lookup(sql), self.tokens(sql), catalog)
+        statement = self.cache.lookup(sql)
+        return tell(statement, self.tokens(sql), catalog, temporary)
 
     def _classify(self, sql: str | bytes) -> Statement:
         statement = self._language.classify(sql, self._catalog)

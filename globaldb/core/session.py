@@ -53,19 +53,12 @@ class SessionState:
         By table it counts for what was announced to be touched; *whole* counts for
         every table.
         """
-        self.floor_at = self.raised_at = now
-        floor = self._comparable(position)
-        if floor is not None and _far_beyond(floor, position):
-            # Nobody has been there: a token made it up.
-            floor = None
-        self.floor = position.after(floor)
-        self.position_unknown = False
-        if self.tables is not None and self.apart is None:
-            if self.tables.narrow and not whole:
-                # What the last reader has shown of other tables is not covered.
-                self.tables.captured(position, now)
-                return
-            self.tables.all_captured(self.floor, now)
+        floor = self._raise(position, now)
+        if self._put_down_to_tables(position, now, whole=whole):
+            # What the last reader has shown of other tables is not covered.
+            return
+        if self.tables is not None:
+            self.tables.all_captured(floor, now)
         self.read_node = None
 
     def read_at_writer(self, position: Position, now: float) -> None:
@@ -74,12 +67,42 @@ class SessionState:
         Fences by time start anew with writes alone: else a session that reads all the
         time would never leave the writer again.
         """
-        floor, raised_at = self.floor, self.raised_at
-        known = not self.position_unknown
-        self.captured(position, now)
-        if known and floor is not None and self.floor is not None:
+        before, raised_at = self.floor, self.raised_at
+        known = not self.position_unknown and before is not None
+        floor = self._raise(position, now)
+        if known and before is not None:
             self.raised_at = raised_at
-            self.floor = replace(self.floor, moment=floor.moment, horizon=floor.horizon)
+            self.floor = replace(floor, moment=before.moment, horizon=before.horizon)
+        if self._put_down_to_tables(position, now):
+            return
+        if self.tables is not None:
+            if known and self.apart is None:
+                self.tables.saw(position)
+            else:
+                self.tables.all_captured(floor, now)
+        self.read_node = None
+
+    def _raise(self, position: Position, now: float) -> Position:
+        """Raise the floor to what was sampled on the writer, and return it."""
+        self.floor_at = self.raised_at = now
+        floor = self._comparable(position)
+        if floor is not None and _far_beyond(floor, position):
+            # Nobody has been there: a token made it up.
+            floor = None
+        self.floor = position.after(floor)
+        self.position_unknown = False
+        return self.floor
+
+    def _put_down_to_tables(
+        self, position: Position, now: float, *, whole: bool = False
+    ) -> bool:
+        """Raise the floors of the tables that were announced, if that is all there is."""
+        if whole or self.tables is None or self.apart is not None:
+            return False
+        if not self.tables.narrow:
+            return False
+        self.tables.captured(position, now)
+        return True
 
     def require(self, position: Position) -> None:
         """From now on read nothing older than *position*."""

@@ -7,12 +7,14 @@ it raises the floor of all.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from globaldb.core.position import Position
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from globaldb.core.position import Position
     from globaldb.core.tables import Tables
 
 #: Tables with a floor of their own; beyond, the oldest floor becomes that of all.
@@ -49,15 +51,28 @@ class TableFloors:
     down to them; what was not announced counts for all.
     """
 
-    __slots__ = ("_announced", "_common", "_foreign", "_most", "_own", "_pending")
+    __slots__ = (
+        "_announced",
+        "_asked",
+        "_common",
+        "_foreign",
+        "_most",
+        "_own",
+        "_pending",
+        "_seen",
+    )
 
     def __init__(self, most: int = MOST) -> None:
         self._most = most
         #: Floors by table, the oldest first.
         self._own: dict[str, Floor] = {}
         self._common: Floor | None = None
+        #: What was required last.
+        self._asked: Floor | None = None
         #: What tokens and readers have told of: it has no order with the writer's.
         self._foreign: Position | None = None
+        #: What was read at the writer: fences by time do not begin anew with that.
+        self._seen: Position | None = None
         self._announced = False
         self._pending: Tables = frozenset()
 
@@ -99,14 +114,17 @@ class TableFloors:
 
     def all_captured(self, position: Position, now: float) -> None:
         """Raise the floor of every table to *position*, which covers all so far."""
-        self._own.clear()
-        self._foreign = None
+        self.restate(None)
         self._common = Floor(position, now)
+
+    def saw(self, position: Position) -> None:
+        """Take note of a read at the writer, of which *position* is behind."""
+        self._seen = position.after(self._seen)
 
     def restate(self, position: Position | None) -> None:
         """Forget what was of which table: from now on *position* counts for all."""
         self._own.clear()
-        self._common = None
+        self._common = self._seen = None
         self._foreign = position
 
     def require(self, position: Position) -> None:
@@ -126,14 +144,12 @@ class TableFloors:
             self._put(name, Floor(None, None))
 
     def raised_at(self, position: Position) -> float | None:
-        """Return when *position*, as `required` gave it, was taken, if that is known.
+        """Return when *position*, as `required` gave it last, was taken, if known.
 
-        In monotonic seconds; the newest of several floors is behind the others.
+        In monotonic seconds.
         """
-        for floor in (*self._own.values(), self._common):
-            if floor is not None and floor.position == position:
-                return floor.at
-        return None
+        asked = self._asked
+        return None if asked is None or asked.position != position else asked.at
 
     def required(self, tables: Iterable[str]) -> Floor | None:
         """Return what reads of *tables* require; ``None`` if nothing."""
@@ -141,11 +157,11 @@ class TableFloors:
         found = self._common
         for floor in sorted(own, key=_age):
             found = floor.after(found)
-        if self._foreign is None:
-            return found
-        return (
-            Floor(self._foreign, None) if found is None else found.merge(self._foreign)
-        )
+        if self._foreign is not None:
+            foreign = Floor(self._foreign, None)
+            found = foreign if found is None else found.merge(self._foreign)
+        self._asked = found if self._seen is None else _beyond(found, self._seen)
+        return self._asked
 
     def _put(self, name: str, floor: Floor) -> None:
         """Give a table a floor, as the newest of them."""
@@ -154,6 +170,19 @@ class TableFloors:
         while len(self._own) > self._most:
             oldest = self._own.pop(next(iter(self._own)))
             self._common = oldest.after(self._common)
+
+
+def _beyond(floor: Floor | None, seen: Position) -> Floor:
+    """Return *floor*, raised to what was *seen* at the writer, but not in time."""
+    if floor is None:
+        return Floor(Position(seen.lsn, moment=0.0, reign=seen.reign), 0.0)
+    position = floor.position
+    if position is None:
+        return floor
+    lsn = None
+    if position.lsn is not None and seen.lsn is not None:
+        lsn = position.lsn.merge(seen.lsn)
+    return floor._replace(position=replace(position, lsn=lsn, xids=None))
 
 
 def _age(floor: Floor) -> float:

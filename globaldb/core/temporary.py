@@ -39,6 +39,8 @@ class Created(NamedTuple):
     name: str
     #: It is gone when its transaction ends.
     until_commit: bool
+    #: It holds rows of its own, as a view does not.
+    table: bool = True
 
 
 def created(tokens: Sequence[Token]) -> Created | None:
@@ -55,15 +57,17 @@ def created(tokens: Sequence[Token]) -> Created | None:
         return None
     while at < len(words) and words[at] in _MODIFIERS:
         at += 1
+    table = True
     if words[0] == "create":
         if at >= len(words) or words[at] not in _KINDS:
             return None
+        table = words[at] == "table"
         at += 1
     elif words[at : at + 1] == ["table"]:
         at += 1
     name = _name(tokens, at)
     until_commit = _follow(words, ("on", "commit", "drop"))
-    return None if name is None else Created(name, until_commit)
+    return None if name is None else Created(name, until_commit, table)
 
 
 def dropped(tokens: Sequence[Token]) -> frozenset[str]:
@@ -122,6 +126,12 @@ class TemporaryTables:
     def names(self) -> frozenset[str]:
         """What they are called."""
         return frozenset(made.name for made in self._made)
+
+    @property
+    def tables(self) -> frozenset[str] | None:
+        """Their names if all of them are tables; a view would stand for others."""
+        plain = all(made.table for made in self._made)
+        return self.names if plain else None
 
     def add(self, made: Created, *, inside: bool) -> None:
         """Take note of a table; *inside* a transaction it may be undone."""

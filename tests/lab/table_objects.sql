@@ -81,4 +81,7 @@ CREATE VIEW s.v_size AS SELECT pg_relation_size('s.b') AS size;
 CREATE FUNCTION s.op_reads(int, int) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT sum(v) FROM s.b';
 CREATE OPERATOR s.### (LEFTARG = int, RIGHTARG = int, FUNCTION = s.op_reads);
 CREATE DOMAIN s.checked AS int CHECK (value < s.sums());
+CREATE FUNCTION s.writes(int) RETURNS boolean LANGUAGE plpgsql AS $$begin insert into s.audit(what) values ('d'); return true; end$$;
+CREATE DOMAIN s.writing AS int CHECK (s.writes(value));
+CREATE TABLE s.of_domain(id s.writing);
 ANALYZE;

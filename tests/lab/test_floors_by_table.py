@@ -153,6 +153,16 @@ def test_copy_and_executemany_count_for_every_table(conn):
     assert reads(conn, "f_b") == WRITER
 
 
+def test_a_temporary_table_counts_for_none(conn):
+    conn.execute("CREATE TEMP TABLE f_mine (n int)")
+    conn.execute("INSERT INTO f_mine VALUES (1)")
+    assert reads(conn, "f_a") == READER
+    conn.execute("INSERT INTO f.f_a SELECT n FROM f_mine")
+    assert one(conn.execute("SELECT n FROM f.f_a")) == (1,)
+    assert reads(conn, "f_b") == WRITER
+    conn.execute("DROP TABLE f_mine")
+
+
 def test_a_token_counts_for_every_table(conn, lab):
     with cluster(lab) as found, found.connect() as other:
         other.execute("INSERT INTO f.f_a VALUES (1)")

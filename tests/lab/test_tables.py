@@ -128,6 +128,7 @@ WRITES = [
     ("INSERT INTO dynamic VALUES (2)", None),
     ("INSERT INTO calling VALUES (2)", None),
     ("INSERT INTO defaults DEFAULT VALUES", None),
+    ("INSERT INTO of_domain VALUES (1)", None),
     ("INSERT INTO chain1 VALUES (1)", {"chain1", "chain2", "chain3"}),
     ("INSERT INTO ruled VALUES (1)", None),
     ("UPDATE va SET v = 3", {"va", "a"}),
@@ -154,6 +155,10 @@ WRITES = [
     ("GRANT SELECT ON a TO public", None),
     ("INSERT INTO a VALUES (901, 1); INSERT INTO b VALUES (901, 1)", None),
     ("LOCK TABLE a", set()),
+    ("CREATE TEMP TABLE made (n int DEFAULT s.count_up(1))", set()),
+    ("CREATE TEMP TABLE made AS SELECT * FROM a", set()),
+    ("CREATE TEMP TABLE made AS SELECT s.count_up(1)", None),
+    ("CREATE TEMP VIEW made AS SELECT * FROM a", None),
     ("NOTIFY x", set()),
     ("SET LOCAL work_mem = '4MB'", set()),
 ]
@@ -213,6 +218,23 @@ def stage() -> Iterator[Stage]:
             writer.execute((HERE / "table_objects.sql").read_text())
             writer.prepare_threshold = None
             yield Stage(read_catalog(writer, tables=True), writer)
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("INSERT INTO mine SELECT id FROM a", Touched(frozenset("a"), frozenset())),
+        ("INSERT INTO a SELECT id FROM mine", Touched(frozenset("a"), frozenset("a"))),
+        ("DROP TABLE mine", Touched(frozenset(), frozenset())),
+        ("DROP TABLE mine, s.a", Touched(None, None)),
+        ("DROP TABLE mine, a", Touched(None, None)),
+        ("INSERT INTO theirs VALUES (1)", Touched(frozenset(), None)),
+    ],
+)
+def test_a_temporary_table_does_not_count(stage, sql, expected):
+    statement = classify(sql, stage.catalog)
+    own = frozenset(("mine",))
+    assert touched(statement, tokenize(sql), stage.catalog, own) == expected
 
 
 def within(seen: set[str], said: Tables) -> bool:

@@ -62,6 +62,29 @@ def test_what_was_read_at_the_writer_is_required_of_everything():
     assert (books.read_node, books.requirement(B)) == (None, at(5))
 
 
+def test_a_read_at_the_writer_raises_every_floor_but_begins_no_window():
+    books = keeping("a")
+    books.captured(Position(Lsn(5, 1), moment=5.0), 1.0)
+    books.read("reader", 2.0)
+    assert books.tables is not None
+    books.tables.touch(None, afresh=True)
+    books.read_at_writer(Position(Lsn(8, 1), moment=8.0), 3.0)
+    assert books.read_node is None
+    assert books.requirement(A) == Position(Lsn(8, 1), moment=5.0)
+    assert books.requirement(B) == Position(Lsn(8, 1), moment=0.0)
+
+
+def test_a_read_at_the_writer_cures_a_lost_position():
+    books = keeping("a")
+    books.captured(at(5), 1.0)
+    books.lost_position()
+    assert books.tables is not None
+    books.tables.touch(None, afresh=True)
+    books.read_at_writer(at(8), 3.0)
+    assert books.needs_writer(1, A) is None
+    assert books.requirement(A) == at(8)
+
+
 def test_a_lost_position_sends_only_reads_of_its_tables_to_the_writer():
     books = keeping("a")
     books.lost_position()

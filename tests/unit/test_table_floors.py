@@ -137,6 +137,22 @@ def test_the_time_of_the_last_write_is_known_by_table():
         assert (floor.at, floors.raised_at(floor.position)) == (expected, expected)
 
 
+def test_what_was_read_at_the_writer_counts_for_all_but_no_time_begins_anew():
+    floors = TableFloors()
+    wrote(floors, A, 5)
+    floors.saw(Position(Lsn(9, 1), None, 9.0))
+    assert (value(floors, A), value(floors, B)) == (9, 9)
+    written, other = floors.required(A), floors.required(B)
+    assert written is not None
+    assert other is not None
+    assert (written.at, other.at) == (5.0, 0.0)
+    assert written.position == Position(Lsn(9, 1), None, 5.0)
+    assert other.position == Position(Lsn(9, 1), None, 0.0)
+    assert floors.raised_at(other.position) == 0.0
+    wrote(floors, None, 12)
+    assert value(floors, B) == 12
+
+
 def test_what_is_restated_counts_for_all():
     floors = TableFloors()
     wrote(floors, A, 5)

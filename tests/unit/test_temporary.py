@@ -17,9 +17,9 @@ from globaldb.core.temporary import Created, TemporaryTables, created, dropped
         ("CREATE TABLE pg_temp.a (n int)", Created("a", until_commit=False)),
         (
             "CREATE OR REPLACE TEMP RECURSIVE VIEW a (n) AS SELECT 1",
-            Created("a", False),
+            Created("a", until_commit=False, table=False),
         ),
-        ("CREATE TEMP SEQUENCE s", Created("s", until_commit=False)),
+        ("CREATE TEMP SEQUENCE s", Created("s", until_commit=False, table=False)),
         ("CREATE TEMP TABLE a (n int) ON COMMIT DROP", Created("a", until_commit=True)),
         ("SELECT 1 INTO TEMP a FROM b", Created("a", until_commit=False)),
         ("SELECT 1 INTO LOCAL TEMPORARY TABLE a", Created("a", until_commit=False)),
@@ -92,3 +92,11 @@ def test_what_lasts_until_commit_is_gone_after_it() -> None:
     assert not book
     book.add(Created("a", until_commit=True), inside=False)
     assert not book
+
+
+def test_only_tables_stand_for_nothing_else() -> None:
+    held = TemporaryTables()
+    held.add(Created("a", until_commit=False), inside=False)
+    assert held.tables == {"a"}
+    held.add(Created("v", until_commit=False, table=False), inside=False)
+    assert held.tables is None

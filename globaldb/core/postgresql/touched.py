@@ -7,6 +7,7 @@ an alias: a name too many costs a wait, one too few a promise.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.lexer.postgresql import tokenize
@@ -27,6 +28,7 @@ from globaldb.core.tables import (
     Touched,
     Trigger,
 )
+from globaldb.core.temporary import created, dropped
 from globaldb.core.words import names
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from globaldb.core.lexer import Token
     from globaldb.core.postgresql.references import Place
 
+_NO_NAMES: Final[frozenset[str]] = frozenset()
 _READS: Final = frozenset((Verdict.READ, Verdict.SAME_CONNECTION))
 # Their tokens tell what they touch.
 _QUERIES: Final = names(
@@ -74,17 +77,45 @@ _OWN_TRIGGERS: Final = names(
 )
 
 
-def touched(statement: Statement, tokens: Sequence[Token], catalog: Catalog) -> Touched:
+def touched(
+    statement: Statement,
+    tokens: Sequence[Token],
+    catalog: Catalog,
+    temporary: frozenset[str] = _NO_NAMES,
+) -> Touched:
     """Return the tables that *statement*, cut into *tokens*, reads and writes.
 
     Without a catalog that knows the relations nothing is known of any. What is looked
-    up by its text, as ``EXECUTE`` is, is not known here.
+    up by its text, as ``EXECUTE`` is, is not known here. *temporary* are the session's
+    own tables, which do not count.
     """
     relations = catalog.tables
+    if relations is None or not temporary:
+        return _touched(statement, tokens, catalog, relations)
+    own = temporary - relations.known
+    if statement.command == "DROP" and _drops_only(tokens, own):
+        return NOTHING
+    known = replace(relations, known=relations.known | temporary)
+    reads, writes = _touched(statement, tokens, catalog, known)
+    return Touched(
+        None if reads is None else reads - own,
+        None if writes is None else writes - own,
+    )
+
+
+def _touched(
+    statement: Statement,
+    tokens: Sequence[Token],
+    catalog: Catalog,
+    relations: Relations | None,
+) -> Touched:
     if relations is None or statement.multiple or statement.reason in _OPAQUE:
         return UNKNOWN
     if statement.command in _NO_TABLES:
         return NOTHING
+    made = created(tokens) if statement.reason == "temporary_object" else None
+    if statement.command == "CREATE" and made is not None and made.table:
+        return _filled(tokens, catalog, relations)
     if statement.command not in _QUERIES:
         return NOTHING if statement.verdict is Verdict.SESSION else UNKNOWN
     reads = None
@@ -93,6 +124,23 @@ def touched(statement: Statement, tokens: Sequence[Token], catalog: Catalog) -> 
     if statement.verdict in _READS | {Verdict.NODE_LOCAL}:
         return Touched(reads, frozenset())
     return Touched(reads, _writes(tokens, catalog, relations))
+
+
+def _drops_only(tokens: Sequence[Token], own: frozenset[str]) -> bool:
+    """Whether DROP names nothing but the session's *own* tables."""
+    gone = dropped(tokens)
+    return bool(gone) and gone <= own and all(token.text != "." for token in tokens)
+
+
+def _filled(tokens: Sequence[Token], catalog: Catalog, relations: Relations) -> Touched:
+    """Return what is touched to make a temporary table: what its query touches."""
+    words = [token.text if token.kind in ("name", "op") else "" for token in tokens]
+    for at, word in enumerate(words[:-1]):
+        if word == "as" and words[at + 1] in _BEGINNINGS | {"("}:
+            query = tokens[at + 1 :]
+            reads = _Reads(query, catalog, relations).all()
+            return Touched(reads, _writes(query, catalog, relations))
+    return UNKNOWN if "execute" in words else NOTHING
 
 
 class _Reads:
@@ -257,10 +305,18 @@ def _writes(tokens: Sequence[Token], catalog: Catalog, relations: Relations) -> 
         return known is not None and known.verdict is Verdict.READ
 
     written = relations.written(found, fired, harmless)
-    if written is None or tokens[0].text != "truncate":
+    if written is None or any(_acts(catalog, name) for name in written):
+        return None
+    if tokens[0].text != "truncate":
         return written
     # The server's own books tell of the new, empty file.
     return written | {SYSTEM}
+
+
+def _acts(catalog: Catalog, name: str) -> bool:
+    """Whether what the columns of a relation are made of may write by itself."""
+    found = catalog.relation("", name)
+    return found is not None and not _writes_nothing(found)
 
 
 def _as_query(tokens: Sequence[Token], catalog: Catalog) -> list[Token]:

@@ -50,7 +50,15 @@ def touch(session: Session, work: Work | None) -> None:
 
 
 def _touched(session: Session, work: Work) -> Tables:
-    found = session.cluster.knowledge.touched.lookup(work.source)
+    source, knowledge = work.source, session.cluster.knowledge
+    if session.temporary and session.temporary.named_in(source):
+        temporary = session.temporary.tables
+        if temporary is None or session.pinned_whole:
+            # It may stand for other tables, or act upon them.
+            return None
+        found = knowledge.touched_beside(source, temporary)
+    else:
+        found = knowledge.touched.lookup(source)
     if work.statement.verdict in _READS and found.both:
         return None
     return found.both

@@ -199,7 +199,7 @@ async def _start_over(session: Session, reader: Node, reply: Reply) -> NoReturn:
         after = await session.shell.travel(link, b"ROLLBACK", trip, patience)
         link.settings = after_rollback(session.applied_before, link.settings)
         if after.position is not None:
-            session.books.captured(after.position, monotonic())
+            session.books.captured(after.position, monotonic(), whole=True)
     finally:
         session.transaction.start_over()
         session.release()
