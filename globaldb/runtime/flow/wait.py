@@ -5,6 +5,9 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from globaldb.core.fence import Means
+from globaldb.errors import DeadlineExceededError
+
 if TYPE_CHECKING:
     from globaldb.core.catchup import Outlook
     from globaldb.core.position import Position
@@ -78,12 +81,17 @@ class Wait:
 
     def found(self, asked_at: float) -> None:
         """Learn that a look sent at *asked_at* has found the reader caught up."""
-        self.node.took(monotonic() - asked_at)
+        took, trip = monotonic() - asked_at, self.node.trip or 0.0
+        self.node.took(took)
+        age, learnt = asked_at - self._known_at, self.node.catch_up
+        if Means.WAIT_FOR_LSN in self.node.facts.now.means and took > 2 * trip:
+            # The server itself has waited, and answered when it was there.
+            self._missing = age if self._missing is None else self._missing
+            age += took - trip
         if self._missing is not None:
-            self.waited = asked_at - self.began
+            self.waited = age + self._known_at - self.began
         if not self._commit:
             return
-        age, learnt = asked_at - self._known_at, self.node.catch_up
         if self._missing is None:
             learnt.at_most(age, asked_at)
         else:
@@ -102,6 +110,7 @@ class Wait:
         now = monotonic()
         remaining = self._until - now
         if remaining <= 0:
+            self._refuse_late(now)
             return False
         pause = self.node.catch_up.pause(now - self._known_at, _SHORTEST_PAUSE)
         await self._session.shell.sleep(min(pause, remaining))
@@ -123,6 +132,14 @@ class Wait:
             otherwise=self.price,
             behind=behind,
         )
+
+    def _refuse_late(self, now: float) -> None:
+        if self._deadline is not None and now >= self._deadline:
+            raise DeadlineExceededError(
+                f"the statement's deadline passed after {now - self.began:.3f} s of "
+                f"waiting for {self.node.name} to have what the session wrote or saw. "
+                "It was not answered; allow more time, or read in eventual mode"
+            )
 
     def _limit(self, until: float) -> float:
         config = self._session.cluster.config
