@@ -140,8 +140,8 @@ class _Workers:
             message = pipe.recv()
         except EOFError:
             raise OperationalError("a process of the verification was killed") from None
-        if isinstance(message, BaseException):
-            raise message
+        if isinstance(message, str):
+            raise OperationalError(f"a session met what is no database's:\n{message}")
         if isinstance(message, int):
             self._progress[number] = message
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+import traceback
 from collections import deque
 from contextlib import ExitStack, suppress
 from random import Random
@@ -110,8 +111,8 @@ class Worker:
 def main(plan: Plan, number: int, until: float, pipe: Connection) -> None:
     """Work in a process of its own; whoever holds the other end of *pipe* is told.
 
-    It hears numbers of operations and then the list of them, or the error that ended
-    the work; anything that it sends ends the work early.
+    It hears numbers of operations and then the list of them, or the traceback of what
+    ended the work; anything that it sends ends the work early.
     """
     # Ctrl-C is the parent's to answer; what goes wrong is counted.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -123,5 +124,5 @@ def main(plan: Plan, number: int, until: float, pipe: Connection) -> None:
 
     try:
         pipe.send(Worker(plan, number).work(until, tell))
-    except Exception as failure:  # noqa: BLE001 - the parent raises it
-        pipe.send(failure)
+    except Exception:  # noqa: BLE001 - the parent raises it
+        pipe.send(traceback.format_exc())

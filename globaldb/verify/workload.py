@@ -111,10 +111,8 @@ class Player:
         if region == self._home:
             return
         with self.witness.connection.using(region=region):
-            self.witness.region = region
             self.witness.read(self._met)
             self.witness.read(self._any_key())
-        self.witness.region = self._home
 
     def _look_at_all(self) -> None:
         """Read once in global mode, where reads are otherwise in session mode."""

@@ -76,14 +76,14 @@ def test_a_failover_loses_no_more_than_it_may(fresh_lab: Any):
 # It can fail.
 
 
-def late(lab: Lab) -> None:
+def late(lab: Lab, seconds: float = 0.1) -> None:
     for region in REGIONS:
-        lab.lag(region, 0.1)
+        lab.lag(region, seconds)
 
 
 def test_reading_from_the_nearest_replica_breaks_promises(lab: Lab):
     late(lab)
-    found = check(perform(plan(lab, consistency="eventual"), 4.0))
+    found = check(perform(plan(lab, consistency="eventual"), 60.0, operations=2000))
     assert {Promise.OWN_WRITES, Promise.MONOTONIC_READS} <= promises(found)
     assert Promise.LOST not in promises(found)
 
@@ -93,7 +93,16 @@ def test_a_fence_that_is_always_satisfied_is_found(
 ):
     late(lab)
     monkeypatch.setattr(read, "reached", lambda *_: True)
-    assert Promise.OWN_WRITES in promises(check(perform(plan(lab), 4.0)))
+    assert Promise.OWN_WRITES in promises(
+        check(perform(plan(lab), 60.0, operations=2000))
+    )
+
+
+def test_reads_that_are_not_compared_before_a_write_are_found(lab: Lab):
+    late(lab, 0.5)
+    # Enough of them, however busy the machine is.
+    run = plan(lab, sessions=18, options={"transaction_reads": "local"})
+    assert promises(check(perform(run, 60.0, operations=5000))) == {Promise.UPGRADE}
 
 
 # The command.
