@@ -54,10 +54,8 @@ def session_key(name: str) -> Iterator[None]:
 
     Raises `ProgrammingError` for a name that is no text, or empty.
     """
-    if not isinstance(name, str) or not name:
-        raise ProgrammingError(
-            f"session_key() needs a text that is not empty: {name!r}"
-        )
+    if not name or name != str(name):
+        raise ProgrammingError("session_key() needs a text that is not empty")
     token = _block.set(Block(name))
     try:
         yield
