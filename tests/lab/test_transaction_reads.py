@@ -592,6 +592,20 @@ def test_nothing_older_than_a_token_is_read_in_the_middle(
     assert value(conn, 1) == 1
 
 
+def test_a_token_from_the_middle_covers_what_was_read(
+    lab: Lab, found: globaldb.Cluster, conn: Connection
+) -> None:
+    with admin(lab) as writer:
+        writer.execute("UPDATE tr SET v = 3 WHERE id = 1")
+    until(lambda: (value(conn, 1), conn.rollback())[0] == 3)
+    assert value(conn, 1) == 3
+    with found.connect() as other:
+        other.observe(conn.token)
+        assert value(other, 1) == 3
+    assert value(conn, 2) == 0
+    assert role(conn) == "reader"
+
+
 # What is learnt.
 
 

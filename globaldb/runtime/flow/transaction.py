@@ -123,6 +123,8 @@ def take_in(
     """
     settle(session, lease, node, reply)
     transaction = session.transaction
+    if not session.on_writer and reply.status is not LinkStatus.LOST:
+        session.books.read(node.name, monotonic())
     if reply.error is None:
         return
     if reply.status is LinkStatus.LOST:

@@ -22,6 +22,7 @@ from globaldb.core.trip import LinkStatus, Trip
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.faults import fault_of, raise_unwanted, wanted
+from globaldb.runtime.flow.fence import place_at
 from globaldb.runtime.flow.placement import READS_SO_FAR, place
 from globaldb.runtime.flow.reading import is_kept, why_not
 from globaldb.runtime.flow.send import company, send
@@ -62,8 +63,10 @@ async def first_statement(session: Session, work: Work) -> None:
 async def next_statement(session: Session, work: Work) -> None:
     """Run a statement of a transaction that has only read so far."""
     lease, node, journal = _held(session)
-    fresh = journal.required is session.books.floor
-    if not fresh or why_not(session, work.statement, work.source) is not None:
+    if (
+        not _still_fresh(session, node, journal)
+        or why_not(session, work.statement, work.source) is not None
+    ):
         await move(session, work)
         return
     pending = session.transaction.unsent
@@ -80,6 +83,17 @@ async def next_statement(session: Session, work: Work) -> None:
         await move(session, work)
         return
     session.route = _route(work.statement, node, READS_SO_FAR, Fence.EXACT)
+
+
+def _still_fresh(session: Session, node: Node, journal: Journal) -> bool:
+    """Whether the reader has what has been required since, by a token for instance."""
+    floor = session.books.floor
+    if journal.required is not floor:
+        place = place_at(session, node, floor)
+        if isinstance(place, str) or not place.caught_up:
+            return False
+        journal.required = floor
+    return True
 
 
 def _held(session: Session) -> tuple[Lease[Any], Node, Journal]:
