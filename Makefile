@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check histories verify corpus bench clean
+.PHONY: demo test check histories verify corpus postgresql19 bench clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -18,6 +18,8 @@ help:
 	@echo "make verify  every promise, 200,000 operations in each mode on a lab that breaks"
 	@echo "                (GLOBALDB_OPERATIONS=20000 says how many)"
 	@echo "make corpus  others' test suites against both classifiers, all of them (an hour)"
+	@echo "make postgresql19  the fence WAIT FOR LSN on a server that has it, from Debian's"
+	@echo "                experimental, which moves; nothing is installed"
 	@echo "make bench  overhead and round trips against plain psycopg, the classifier"
 	@echo "            beside parsers of SQL"
 
@@ -53,7 +55,7 @@ verify: OPERATIONS := $(or $(GLOBALDB_OPERATIONS),200000)
 verify: VERIFY := env -u GLOBALDB_OPERATIONS $(BIN)/globaldb verify --lab \
   --sessions 24 --processes 2
 verify: $(STAMP)
-	@for mode in session global eventual; do \
+	@for mode in session global eventual "eventual --max-staleness 0.3"; do \
 	  $(VERIFY) --faults --mode $$mode --operations $(OPERATIONS) --seconds 3600 || exit 1; \
 	done
 	@$(VERIFY) --faults lag,kill,partition,failover --seconds 60
@@ -68,6 +70,10 @@ bench: $(STAMP)
 	@$(BIN)/python benchmarks/classification.py
 	@$(BIN)/python benchmarks/round_trips.py
 	@$(BIN)/python benchmarks/overhead.py
+
+postgresql19: $(STAMP)
+	@bin=$$(PYTHONPATH=tests $(BIN)/python -m postgresql19.fetch) && GLOBALDB_LAB_PG_BIN=$$bin \
+	  $(BIN)/python -m pytest tests/postgresql19/wait_for_lsn.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

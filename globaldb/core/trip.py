@@ -73,8 +73,7 @@ class Reply:
     reached: bool | None = None
     #: Seconds that it says it is behind the writer.
     lag: float | None = None
-    #: It had everything committed before this, on the writer's clock, as far as the
-    #: last commit that it has replayed tells.
+    #: When the last commit that it has replayed was made, on the writer's clock.
     last_commit: float | None = None
     #: No transaction of this number or above had ended there.
     horizon: int | None = None

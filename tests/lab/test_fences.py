@@ -26,7 +26,9 @@ from promises import (
 
 from globaldb.core import fence as chain
 from globaldb.core.routing import Fence
+from globaldb.drivers.psycopg import position
 from globaldb.lab import Lab, LabSpec
+from globaldb.runtime.flow import fence as flow
 
 pytestmark = pytest.mark.lab
 
@@ -150,8 +152,8 @@ def test_reads_become_local_again_by_every_fence(lab: Lab, left: str) -> None:
     with (
         session(lab, *REFUSED[left], safe_lag_window=0.6) as conn,
     ):
-        conn.execute("INSERT INTO t VALUES (1)")
         began = time.monotonic()
+        conn.execute("INSERT INTO t VALUES (1)")
 
         def is_local() -> bool:
             time.sleep(0.7 if left == "window" else 0.02)
@@ -315,3 +317,96 @@ def test_a_reader_by_time_answers_no_global_read(lab: Lab) -> None:
                 insert(lab)
                 assert count(conn) == seen
                 assert conn.last_route.role.value == "writer"
+
+
+#: What Aurora's readers have: the lag that the storage knows of. Here it is that of
+#: what was received and not replayed, and the way that it came.
+AURORA = """
+SET allow_system_table_mods = on;
+CREATE FUNCTION pg_catalog.aurora_db_instance_identifier() RETURNS text
+LANGUAGE sql AS $$SELECT 'r-1'$$;
+CREATE FUNCTION pg_catalog.aurora_replica_status(
+  OUT server_id text, OUT replica_lag_in_msec double precision)
+RETURNS SETOF record LANGUAGE sql SECURITY DEFINER AS $$
+  SELECT 'r-1', 50 + CASE
+    WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+    ELSE 1000 * extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp())
+  END$$;
+"""
+NO_AURORA = """
+SET allow_system_table_mods = on;
+DROP FUNCTION IF EXISTS pg_catalog.aurora_replica_status();
+DROP FUNCTION IF EXISTS pg_catalog.aurora_db_instance_identifier();
+"""
+
+
+@pytest.fixture
+def aurora(lab: Lab) -> Iterator[Lab]:
+    """Servers that refuse what Aurora refuses, and report lag as it does."""
+    with admin(lab) as writer, without(lab, *POSITIONS, *REFUSED["window"]):
+        writer.execute(AURORA)
+        caught_up(lab)
+        yield lab
+        writer.execute(NO_AURORA)
+
+
+def test_a_reported_lag_lets_a_quiet_reader_serve_long_before_the_window_ends(
+    aurora: Lab,
+) -> None:
+    with session(aurora, safe_lag_window=30.0) as conn:
+        assert shown(conn)[FAR] == "lag"
+        began = time.monotonic()
+        conn.execute("INSERT INTO t VALUES (1)")
+
+        def is_local() -> bool:
+            assert count(conn) == 1
+            return reason(conn) == "nearest_reader"
+
+        until(is_local, 5.0)
+        assert time.monotonic() - began >= chain.MARGIN
+        assert conn.last_route.fence is Fence.BOUNDED
+
+
+def test_a_lag_that_grows_keeps_the_session_away_beyond_the_window(
+    aurora: Lab,
+) -> None:
+    with (
+        session(aurora, safe_lag_window=0.2) as conn,
+        admin(aurora, READER) as reader,
+    ):
+        assert shown(conn)[FAR] == "lag"
+        reader.execute("SELECT pg_wal_replay_pause()")
+        try:
+            conn.execute("INSERT INTO t VALUES (1)")
+            for _ in range(4):
+                time.sleep(0.3)
+                assert count(conn) == 1
+                assert conn.last_route.role.value == "writer"
+        finally:
+            reader.execute("SELECT pg_wal_replay_resume()")
+
+
+#: For each fence what would be wrong with it, and what a session would read then.
+PLANTED = {
+    "lsn": (flow, "reached", lambda *_: True),
+    "xid": (position, "committed", lambda _: b"true"),
+    "lag": (flow, "passed", lambda *_, **__: True),
+    "window": (flow, "_window_passed", lambda *_: True),
+}
+
+
+@pytest.mark.parametrize("left", PLANTED)
+def test_a_fence_that_is_not_asked_is_found_out(
+    lab: Lab, left: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So these tests can fail: each of them would, with a fence that says yes."""
+    lab.lag(FAR, 0.5)
+    # The number of the last transaction alone would tell: without it, only time does.
+    more = ("pg_current_snapshot()",) if left == "window" else ()
+    with session(lab, *REFUSED[left], *more) as conn:
+        monkeypatch.setattr(*PLANTED[left])
+        seen = []
+        for _ in range(3):
+            conn.execute("INSERT INTO t VALUES (1)")
+            seen.append(count(conn))
+        assert seen != [1, 2, 3]

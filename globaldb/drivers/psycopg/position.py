@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from psycopg import errors as pgerrors, pq
 
-from globaldb.core.fence import MARGIN, Means
+from globaldb.core.fence import Means
 from globaldb.core.position import Lsn, Position, before_page_header
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def answer(question: Question, answers: list[list[PGresult]], reply: Reply) -> N
     else:
         lag, commit, horizon = (_value(row, i) for i in range(3))
         reply.lag = None if lag is None else float(lag) / 1000
-        reply.last_commit = None if commit is None else float(commit) - MARGIN
+        reply.last_commit = None if commit is None else float(commit)
         reply.horizon = None if horizon is None else int(horizon)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from globaldb.core.consistency import Consistency
 from globaldb.core.fence import (
     HOW_FAR,
+    MARGIN,
     Answer,
     Means,
     Question,
@@ -82,6 +83,10 @@ def place_at(session: Session, node: Node, required: Position | None) -> Place |
     if means not in (Means.WAIT_FOR_LSN, Means.LSN):
         # It cannot be asked for that, nor is anything learnt from it there.
         required = replace(required, lsn=None)
+    elif required.lsn is not None and node.state.position is not None:
+        timeline = node.state.position.timeline
+        shared = cluster.timelines.shared(required.lsn, timeline)
+        required = replace(required, lsn=shared)
     if means.exact:
         return Place(node, required, means)
     if session.consistency is Consistency.GLOBAL:
@@ -141,10 +146,11 @@ def reached(session: Session, place: Place, reply: Reply, asked_at: float) -> bo
 
 def _moment(session: Session, reply: Reply, asked_at: float) -> float | None:
     """Return the moment a reader has passed, on the writer's clock."""
-    if reply.lag is None:
-        return reply.last_commit
-    clock = session.cluster.clock_at(asked_at)
-    return None if clock is None else clock - reply.lag
+    moment = reply.last_commit
+    if reply.lag is not None:
+        clock = session.cluster.clock_at(asked_at)
+        moment = None if clock is None else clock - reply.lag
+    return None if moment is None else moment - MARGIN
 
 
 async def look(
