@@ -44,3 +44,27 @@ def test_the_overhead_benchmark_reports_every_figure(tmp_path: Path) -> None:
     assert all(each["raw"] > 0 and each["ratio"] != 0 for each in figures)
     assert {each["verdict"] for each in figures} <= {"ok", "MISSED", ""}
     assert all(each["name"] in done.stdout for each in figures)
+
+
+def test_the_consistency_benchmark_compares_every_way_at_every_point(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "consistency.json"
+    command = [sys.executable, str(BENCHMARKS / "consistency.py"), "--quick", "--json"]
+
+    done = subprocess.run(
+        [*command, str(file)], check=False, capture_output=True, text=True, timeout=120
+    )
+
+    # 1 says that a point was missed, on a machine that may be busy.
+    assert done.returncode in (0, 1), done.stderr
+    rows = json.loads(file.read_text())
+    assert len(rows) == 3 * 2 * 2
+    for row in rows:
+        assert row["means"].keys() == {"globaldb", "writer", "2 s window", "wait"}
+        assert row["stale"] == dict.fromkeys(row["means"], 0)
+        assert row["means"]["writer"] >= row["distance"]
+        # Far beyond what a busy machine adds, and below what a wrong choice costs.
+        if row["distance"] > 0.1 and row["lag"] == 0:
+            assert row["means"]["globaldb"] < 0.7 * row["distance"]
+            assert row["local"]["globaldb"] > 0.5

@@ -35,6 +35,7 @@ pytestmark = pytest.mark.lab
 WIDE = 0.2
 SPEC = LabSpec(regions={HOME: 0, FAR: 1}, rtt={(HOME, FAR): WIDE})
 READ = "SELECT n FROM g_t"
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 Connection = Any
 
 
@@ -146,7 +147,7 @@ def plainly(conn: Connection) -> int:
 
 def in_a_transaction(conn: Connection) -> int:
     with conn.transaction():
-        conn.execute("SET TRANSACTION READ ONLY")
+        conn.execute(SNAPSHOT)
         return plainly(conn)
 
 
@@ -223,7 +224,7 @@ def test_one_global_read_alone_asks_the_writer_itself(lab: Lab) -> None:
             assert conn.last_route.reason == "global_read"
 
 
-def test_a_read_only_transaction_costs_one_position_however_long_it_is(
+def test_a_transaction_of_one_snapshot_costs_one_position_however_long_it_is(
     lab: Lab,
 ) -> None:
     with cluster(lab, FAR) as found, found.connect() as conn:
@@ -231,11 +232,35 @@ def test_a_read_only_transaction_costs_one_position_however_long_it_is(
         conn.consistency = "global"
         before = trips_to_writer(lab)
         with conn.transaction():
-            conn.execute("SET TRANSACTION READ ONLY")
+            conn.execute(SNAPSHOT)
             for _ in range(5):
                 plainly(conn)
                 assert conn.last_route.role is Role.READER
         assert trips_to_writer(lab) - before == 1
+
+
+@pytest.mark.parametrize("mode", ["READ ONLY", "READ WRITE"])
+def test_without_one_snapshot_every_read_of_a_transaction_is_as_of_now(
+    lab: Lab, mode: str
+) -> None:
+    with cluster(lab, FAR) as found, found.connect() as conn:
+        conn.consistency = "global"
+        with conn.transaction(), admin(lab) as writer:
+            conn.execute(f"SET TRANSACTION {mode}")
+            for number in range(1, 4):
+                writer.execute("UPDATE g_t SET n = %s", (number,))
+                assert plainly(conn) == number
+                assert conn.last_route.role is Role.WRITER
+
+
+def test_a_bounded_transaction_that_may_write_can(lab: Lab) -> None:
+    with cluster(lab, FAR) as found, found.connect() as conn:
+        conn.consistency = "eventual"
+        with conn.using(max_staleness=0.001), conn.transaction():
+            assert plainly(conn) == 0
+            conn.execute("UPDATE g_t SET n = 1")
+        with admin(lab) as writer:
+            assert one(writer.execute(READ)) == (1,)
 
 
 def test_a_global_read_after_own_writes_shares_and_sees_them(lab: Lab) -> None:
@@ -245,7 +270,7 @@ def test_a_global_read_after_own_writes_shares_and_sees_them(lab: Lab) -> None:
             conn.execute("SET synchronous_commit = off")
             conn.execute("UPDATE g_t SET n = %s", (number,))
             with conn.transaction():
-                conn.execute("SET TRANSACTION READ ONLY")
+                conn.execute(SNAPSHOT)
                 assert plainly(conn) == number
 
 

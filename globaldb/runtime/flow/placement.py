@@ -13,6 +13,7 @@ from globaldb.core.routing import (
     Target,
     decide_read,
     forbids_readers,
+    keeps_a_snapshot,
     needs_writer,
     refuse_write,
 )
@@ -57,7 +58,7 @@ async def place(
 ) -> Placed:
     """Choose where the transaction runs, and check a connection out there."""
     decision = transaction_target(session, statement, sql)
-    if needs_newest(decision):
+    if needs_newest(decision) and _may_learn_first(session):
         found = await as_of_now(session, decision, deadline)
         if found.target is Target.READER:
             decision = replace(found, reason=_READ_ONLY)
@@ -65,6 +66,20 @@ async def place(
         return Placed(*await fresh_reader(session, decision, deadline))
     node, lease = await borrow_writer(session, deadline)
     return Placed(decision.reason, node, lease)
+
+
+def _may_learn_first(session: Session) -> bool:
+    """Whether one position of the writer, taken now, is enough for all its reads.
+
+    Without a snapshot that lasts, each read in the mode global would need its own.
+    """
+    mode = session.transaction.mode
+    default = session.settings.value_of("default_transaction_isolation")
+    if not (mode.read_only or (mode.read_only is None and _reads_only(session))):
+        return False
+    return session.consistency is not Consistency.GLOBAL or keeps_a_snapshot(
+        mode.isolation, default
+    )
 
 
 def transaction_target(
