@@ -606,6 +606,24 @@ def test_a_token_from_the_middle_covers_what_was_read(
     assert role(conn) == "reader"
 
 
+def test_a_bound_on_staleness_holds_for_each_read_of_a_transaction(lab: Lab) -> None:
+    options: dict[str, Any] = {"consistency": "eventual", "max_staleness": 1.0}
+    with cluster(lab, autocommit=False, probe_interval=0.2, **options) as found:
+        with found.connect() as conn:
+            until(lambda: (value(conn, 1), conn.rollback(), role(conn))[2] == "reader")
+            value(conn, 1)
+            assert role(conn) == "reader"
+            lab.lag(FAR, 30)
+            with admin(lab) as writer:
+                writer.execute("UPDATE tr SET v = 3 WHERE id = 2")
+            until(lambda: (value(conn, 1), role(conn))[1] == "writer", limit=5)
+            assert value(conn, 2) == 3
+            conn.execute(UPDATE, (1,))
+            conn.commit()
+
+    assert held(lab)[1] == 1
+
+
 # What is learnt.
 
 

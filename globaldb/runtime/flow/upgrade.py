@@ -12,6 +12,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
 from globaldb.core.journal import Journal
 from globaldb.core.routing import Fence, Route
@@ -30,6 +31,7 @@ from globaldb.runtime.flow.write import borrow_writer
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
+    from globaldb.core.position import Position
     from globaldb.core.trip import Reply
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
@@ -87,13 +89,21 @@ async def next_statement(session: Session, work: Work) -> None:
 
 def _still_fresh(session: Session, node: Node, journal: Journal) -> bool:
     """Whether the reader has what has been required since, by a token for instance."""
+    intent = session.intent
+    if intent.max_staleness is not None and intent.consistency is Consistency.EVENTUAL:
+        bound = intent.staleness_bound
+        return bound is not None and _has(session, node, bound)
     floor = session.books.floor
     if journal.required is not floor:
-        place = place_at(session, node, floor)
-        if isinstance(place, str) or not place.caught_up:
+        if not _has(session, node, floor):
             return False
         journal.required = floor
     return True
+
+
+def _has(session: Session, node: Node, required: Position | None) -> bool:
+    place = place_at(session, node, required)
+    return not isinstance(place, str) and place.caught_up
 
 
 def _held(session: Session) -> tuple[Lease[Any], Node, Journal]:
