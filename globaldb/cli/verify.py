@@ -7,7 +7,7 @@ import logging
 from contextlib import ExitStack
 from dataclasses import dataclass
 from random import Random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import globaldb
 from globaldb.cli import DEGRADED, OK
@@ -61,6 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the consistency that is asked for and judged (session)",
     )
     parser.add_argument(
+        "--max-staleness",
+        type=float,
+        metavar="SECONDS",
+        help="how old an eventual read may be",
+    )
+    parser.add_argument(
         "--baseline",
         choices=[_NEAREST],
         help="judge plain reads from the nearest replica by the mode instead",
@@ -107,6 +113,7 @@ def run(args: argparse.Namespace) -> int:
             consistency="eventual" if args.baseline else None,
             sessions=args.sessions,
             processes=args.processes,
+            options=_options(args),
             seed=args.seed,
         )
         if not args.json:
@@ -121,7 +128,9 @@ def run(args: argparse.Namespace) -> int:
             ),
         )
         progress.say("checking")
-        findings = check(history, upgrades=place.upgrades)
+        findings = check(
+            history, upgrades=place.upgrades, max_staleness=args.max_staleness
+        )
     summary = summarize(history, findings)
     enough = args.operations is None or summary.operations >= args.operations
     if args.json:
@@ -149,6 +158,8 @@ def _check(args: argparse.Namespace) -> None:
         )
     if args.regions and args.lab:
         raise ConfigurationError("--regions goes with --url; the lab has its own")
+    if args.max_staleness is not None and args.mode != "eventual":
+        raise ConfigurationError("--max-staleness goes with --mode eventual")
     for name in ("seconds", "sessions", "processes", "operations"):
         given = getattr(args, name)
         if given is not None and given <= 0:
@@ -157,6 +168,13 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigurationError(
             f"--processes {args.processes} is more than --sessions {args.sessions}"
         )
+
+
+def _options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return what every connection is opened with."""
+    if args.max_staleness is None:
+        return {}
+    return {"max_staleness": args.max_staleness}
 
 
 def _database(args: argparse.Namespace) -> _Place:

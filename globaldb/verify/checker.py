@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def check(history: History, *, upgrades: bool = True) -> Findings:
+def check(
+    history: History, *, upgrades: bool = True, max_staleness: float | None = None
+) -> Findings:
     """Return every violation in *history*.
 
     *upgrades*: whether what a transaction read before it wrote must have been current
-    then, which ``transaction_reads=local`` does not promise.
+    then, which ``transaction_reads=local`` does not promise. *max_staleness*: seconds
+    after which a write has to be there for eventual reads, too.
     """
     # Each session's operations stay in their order.
     operations = sorted(history.operations, key=attrgetter("ended"))
@@ -40,7 +43,7 @@ def check(history: History, *, upgrades: bool = True) -> Findings:
     findings = Findings(index)
     _check_writes(index, findings)
     reads = _Reads(index, findings)
-    sessions = Sessions(index, findings, upgrades=upgrades)
+    sessions = Sessions(index, findings, upgrades=upgrades, max_staleness=max_staleness)
     for operation in operations:
         sessions.take(operation)
         if operation.kind is Kind.READ and operation.outcome is Outcome.DONE:

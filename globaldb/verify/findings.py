@@ -19,6 +19,7 @@ class Promise(Enum):
     MONOTONIC_WRITES = "monotonic writes"
     HANDED_OVER = "tokens bring along what their session knew"
     FRESH = "a global read sees what was committed before it"
+    STALENESS = "an eventual read is no older than max_staleness"
     COMMITTED = "only committed data is seen"
     ITSELF = "a transaction sees its own writes"
     UPGRADE = "what a transaction read was current when it wrote"

@@ -71,10 +71,18 @@ class _Session:
 class Sessions:
     """Goes through operations in the order of their ends, and judges each."""
 
-    def __init__(self, index: Index, findings: Findings, *, upgrades: bool) -> None:
+    def __init__(
+        self,
+        index: Index,
+        findings: Findings,
+        *,
+        upgrades: bool,
+        max_staleness: float | None,
+    ) -> None:
         self._index = index
         self._report = findings.report
         self._upgrades = upgrades
+        self._max_staleness = max_staleness
         self._sessions: dict[int, _Session] = {}
         self._tokens: dict[int, _Knowledge] = {}
 
@@ -150,7 +158,10 @@ class Sessions:
         if read.mode in MONOTONE:
             self._monotone(session.knowledge, read)
             if read.mode == "global":
-                self._fresh(read)
+                self._fresh(read, read.due_from, Promise.FRESH)
+        elif self._max_staleness is not None:
+            moment = read.due_from - self._max_staleness
+            self._fresh(read, moment, Promise.STALENESS)
 
     def _monotone(self, knowledge: _Knowledge, read: Operation) -> None:
         known = knowledge.met.get(read.key)
@@ -179,11 +190,12 @@ class Sessions:
         )
         self._report(_order(due, later, read, shown), what, due.operation, shown, read)
 
-    def _fresh(self, read: Operation) -> None:
-        due = self._index.due(read.key, read.due_from, read.ended)
+    def _fresh(self, read: Operation, moment: float, promise: Promise) -> None:
+        """Check that *read* has seen what was acknowledged before *moment*."""
+        due = self._index.due(read.key, moment, read.ended)
         if due is not None and read.version < due.operation.version:
             what = f"{_version(due.operation)} was there, and {_version(read)} was read"
-            self._report(Promise.FRESH, what, due.operation, read)
+            self._report(promise, what, due.operation, read)
 
 
 def _missed(known: Operation, read: Operation) -> Promise:

@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
-from globaldb.errors import Error, NoNodeAvailableError, OperationalError
+from globaldb.errors import (
+    Error,
+    NoNodeAvailableError,
+    OperationalError,
+    ProgrammingError,
+)
 from globaldb.verify.history import COUNTER, REGISTER
 
 if TYPE_CHECKING:
@@ -62,12 +67,21 @@ class Tables:
         return text.replace("@", self.schema)
 
     def create(self, connection: Any) -> None:
-        """Make the schema and everything in it, in one transaction."""
-        with connection.transaction():
-            for statement in _CREATE.split(";"):
-                connection.execute(self.sql(statement))
-            connection.execute(self.sql(_REGISTERS), (self.registers,))
-            connection.execute(self.sql(_COUNTERS), (self.counters,))
+        """Make the schema and everything in it, in one transaction.
+
+        Raises `ProgrammingError` when the user may not.
+        """
+        try:
+            with connection.transaction():
+                for statement in _CREATE.split(";"):
+                    connection.execute(self.sql(statement))
+                connection.execute(self.sql(_REGISTERS), (self.registers,))
+                connection.execute(self.sql(_COUNTERS), (self.counters,))
+        except ProgrammingError as problem:
+            raise ProgrammingError(
+                f"the schema {self.schema} could not be made: {problem}. The user "
+                "needs the privilege CREATE on the database"
+            ) from problem
 
     def await_in(self, connection: Any) -> None:
         """Wait until the reader that *connection* uses has the tables.

@@ -56,9 +56,11 @@ def explained(history: History, findings: Findings) -> str:
 @pytest.mark.parametrize("mode", MODES)
 def test_every_promise_is_kept_under_faults(lab: Lab, mode: str):
     breaker = Breaker(lab, HARMLESS, Random(mode))
-    run = plan(lab, mode, sessions=18, processes=2)
+    bound = 0.3 if mode == "eventual" else None
+    options = {"max_staleness": bound} if bound else {}
+    run = plan(lab, mode, sessions=18, processes=2, options=options)
     history = perform(run, SECONDS, breaker=breaker)
-    findings = check(history)
+    findings = check(history, max_staleness=bound)
     assert not findings.violations, explained(history, findings)
     assert len(history.operations) > 500
     assert {each.what.split()[0] for each in history.disturbances} >= {"switchover"}
@@ -153,6 +155,7 @@ def test_fewer_operations_than_demanded_are_a_failure(lab: Lab, capsys: Capture)
         (["--url", "postgresql://h/d", "--faults"], "goes with --lab only"),
         (["--lab", "--faults", "lag,flood"], "no fault 'flood'"),
         (["--lab", "--seconds", "0"], "--seconds is 0"),
+        (["--lab", "--max-staleness", "1"], "goes with --mode eventual"),
         (["--lab", "--sessions", "2", "--processes", "3"], "more than --sessions"),
     ],
 )

@@ -128,6 +128,14 @@ def test_an_eventual_read_may_miss_anything():
     assert tale.end() == []
 
 
+def test_an_eventual_read_that_is_too_old_is_found():
+    tale = Tale().wrote(1, "r1", 1, 101)
+    tale.saw(2, "r1", 0, 0, began=2.0, mode="eventual")
+    assert tale.check({}, max_staleness=2.0).violations == []
+    [violation] = tale.check({}, max_staleness=1.0).violations
+    assert violation.promise is Promise.STALENESS
+
+
 def test_another_session_s_write_may_be_missed_in_session_mode():
     assert Tale().wrote(1, "r1", 1, 101).saw(2, "r1", 0, 0).end() == []
 
