@@ -76,8 +76,9 @@ class ClusterRuntime:
         #: Grows whenever another node than before is found to be the writer.
         self.reign = 0
         self._reigning: str | None = None
-        #: What the writer's clock showed at the latest, and when that was heard.
-        self._clock: tuple[float, float] | None = None
+        #: What the writer's clock showed last, when it was asked, and when it was heard.
+        self._clock: tuple[float, float, float] | None = None
+        self._tells_lsn = True
         #: The promotions this process has seen or heard of.
         self.timelines = Timelines()
         self.monitor = Monitor(self)
@@ -177,7 +178,12 @@ class ClusterRuntime:
         """
         with self._telling:
             lsn = self._progress.since(moment)
-        return None if lsn is None else Position(lsn)
+        if lsn is not None:
+            return Position(lsn)
+        if self._clock is None or self._tells_lsn:
+            return None
+        clock, asked_at, _ = self._clock
+        return Position(moment=clock + moment - asked_at)
 
     def first_told(self, lsn: Lsn) -> Told | None:
         """Return how the writer was first heard to be at *lsn*, or behind it.
@@ -223,8 +229,9 @@ class ClusterRuntime:
         if self._reigning != node.name:
             self._reigning = node.name
             self.reign = node.facts.reign = self.reign + 1
+        self._tells_lsn = sample.reached.lsn is not None
         if sample.clock is not None:
-            self._clock = sample.clock, monotonic()
+            self._clock = sample.clock, sample.asked_at, monotonic()
         self.told(sample.reached, sample.asked_at)
 
     def clock_at(self, moment: float) -> float | None:
@@ -234,7 +241,7 @@ class ClusterRuntime:
         """
         if self._clock is None:
             return None
-        clock, heard_at = self._clock
+        clock, _, heard_at = self._clock
         return clock + moment - heard_at
 
     def told(self, position: Position, asked_at: float) -> None:

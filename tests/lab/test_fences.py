@@ -282,6 +282,28 @@ def test_what_was_read_at_the_writer_is_not_fenced_by_own_transactions(
         assert count(conn) == 2
 
 
+def test_the_ids_of_transactions_count_for_nothing_after_a_failover(lab: Lab) -> None:
+    """Those of lost ones are given out again, and would be found committed."""
+    with session(lab, *POSITIONS) as conn:
+        conn.execute("INSERT INTO t VALUES (1)")
+        # Another node was the writer meanwhile.
+        conn.session.cluster.reign += 1
+        assert count(conn) == 1
+        assert conn.last_route.role.value == "writer"
+
+
+def test_an_eventual_read_without_log_positions_is_bounded_by_lag(lab: Lab) -> None:
+    with (
+        session(lab, *POSITIONS, *REFUSED["lag"], probe_interval=0.1) as conn,
+        conn.using(consistency="eventual", max_staleness=2.0),
+    ):
+        until(lambda: insert(lab) is None and count(conn) > 0, 5.0)
+        time.sleep(2.5)
+        insert(lab)
+        until(lambda: count(conn) > 1 and reason(conn) == "nearest_reader", 5.0)
+        assert conn.last_route.fence is Fence.BOUNDED
+
+
 @pytest.mark.parametrize(
     "function", ["pg_last_wal_replay_lsn()", "pg_current_wal_flush_lsn()"]
 )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from globaldb.drivers.psycopg.physical import Physical
 
 #: Seconds after which a node that can do less than it might is looked at again.
-_AGAIN: Final = 60.0
+_AGAIN: Final = 600.0
 
 #: The first version with WAIT FOR LSN.
 _WAITS: Final = 190000
@@ -93,10 +93,12 @@ def look(physical: Physical) -> Abilities:
         # It answers, but not with a position.
         del answers["replayed"]
     lags = _try(physical, {name: _REPORTS[name] for name in reported})
-    parts = frozenset((*answers, *lags))
+    # Outside of a global database the first tells of nobody.
+    lag = [name for name in _REPORTS if lags.get(name) is not None][:1]
+    parts = frozenset((*answers, *lag))
     means = {means for name, means in _FENCES.items() if name in parts}
     return Abilities(
-        standby, version, frozenset(means), reports_lag=bool(lags), parts=parts
+        standby, version, frozenset(means), reports_lag=bool(lag), parts=parts
     )
 
 

@@ -92,7 +92,8 @@ def place_at(session: Session, node: Node, required: Position | None) -> Place |
     if session.consistency is Consistency.GLOBAL:
         return "global_read"
     if means is Means.WINDOW and not waited:
-        return "safe_lag_window"
+        ordered = session.consistency is Consistency.SESSION
+        return "safe_lag_window" if ordered else "max_staleness"
     return Place(node, required, means, waited)
 
 
@@ -128,14 +129,12 @@ def reached(session: Session, place: Place, reply: Reply, asked_at: float) -> bo
         return False
     if required is None:
         return True
-    if place.means is Means.LSN:
-        position = node.showed(reply.replayed)
-        lsn = required.lsn
-        return position is not None and lsn is not None and position.covers(lsn)
-    if place.means is Means.WAIT_FOR_LSN:
-        if reply.reached and required.lsn is not None:
-            node.showed(required.lsn.value)
-        return bool(reply.reached)
+    lsn = required.lsn
+    if lsn is not None and place.means in (Means.WAIT_FOR_LSN, Means.LSN):
+        # A server that waits by itself knows nothing of timelines.
+        value = lsn.value if reply.reached else reply.replayed
+        position = node.showed(value)
+        return position is not None and position.covers(lsn)
     if place.means is Means.XID:
         return bool(reply.reached)
     answer = Answer(_moment(session, reply, asked_at), reply.horizon)
