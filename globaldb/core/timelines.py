@@ -8,7 +8,7 @@ is nobody tells a client exactly, but it can be enclosed. See docs/decisions/001
 from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - a field of a dataclass
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -141,6 +141,18 @@ class Timelines:
             fates.add(fork.fate(lsn.value))
         worst = (Fate.LOST, Fate.UNKNOWN, Fate.SURVIVES)
         return next(fate for fate in worst if fate in fates)
+
+    def shared(self, lsn: Lsn, timeline: int) -> Lsn:
+        """Return *lsn* as a position of the older *timeline* if it is on that too.
+
+        A reader that follows a promotion may go on naming the older timeline for
+        minutes; what both have it can be asked for all the same.
+        """
+        if not 0 < timeline < lsn.timeline:
+            return lsn
+        older = replace(lsn, timeline=timeline)
+        survives = self.fate(older, lsn.timeline) is Fate.SURVIVES
+        return older if survives else lsn
 
 
 def _known(*values: int | None) -> list[int]:

@@ -178,6 +178,16 @@ def test_a_true_history_is_never_told_wrongly(
     )
 
 
+def test_what_two_timelines_share_can_be_asked_of_a_reader_of_either() -> None:
+    known = promoted((2, 100, 110), (3, 200, 210))
+    assert known.shared(Lsn(100, 2), 1) == Lsn(100, 1)
+    assert known.shared(Lsn(100, 3), 1) == Lsn(100, 1)
+    # Not what came behind the fork, nor what may have.
+    assert known.shared(Lsn(101, 2), 1) == Lsn(101, 2)
+    assert known.shared(Lsn(100, 1), 2) == Lsn(100, 1)
+    assert known.shared(Lsn(100, 2), 0) == Lsn(100, 2)
+
+
 # What it means for a session.
 
 

@@ -27,18 +27,28 @@ async def bring_up_to_date(session: Session) -> None:
         return
     if session.shared is not None and session.consistency is Consistency.SESSION:
         await look_up(session, session.shared)
-    if session.books.outdated(session.cluster.topology.epoch):
-        await _follow_promotion(session)
-
-
-async def _follow_promotion(session: Session) -> None:
-    cluster = session.cluster
-    if cluster.topology.writer is None:
+    books, cluster = session.books, session.cluster
+    if cluster.topology.writer is None and books.outdated(cluster.topology.epoch):
         # A token has told of the promotion: the new writer knows when it was.
         patience = monotonic() + cluster.config.connect_timeout
         await session.shell.await_writer(patience)
-    floor_at = session.books.floor_at
-    lost = session.books.promoted(cluster.timelines, cluster.topology.epoch)
+    await follow_promotion(session)
+
+
+async def follow_promotion(session: Session) -> None:
+    """Restate what the session requires if the writer was promoted over it.
+
+    To be asked before anything is sent, and again when a new writer was waited for.
+    Raises `CausalityLostError`, once, for what was lost.
+    """
+    if session.lease is not None or session.consistency not in _ORDERED:
+        return
+    books, cluster = session.books, session.cluster
+    epoch = cluster.topology.epoch
+    if not books.outdated(epoch):
+        return
+    floor_at = books.floor_at
+    lost = books.promoted(cluster.timelines, epoch)
     session.hot = None
     if lost is not None:
         await _tell_others(session)

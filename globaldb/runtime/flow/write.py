@@ -19,6 +19,7 @@ from globaldb.runtime.flow.faults import (
     wanted,
 )
 from globaldb.runtime.flow.remains import left_behind
+from globaldb.runtime.flow.requirement import follow_promotion
 from globaldb.runtime.flow.send import company, send, settle
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ async def borrow_writer(
         patience = min(patience, deadline)
     while True:
         node = await session.shell.await_writer(patience)
+        await follow_promotion(session)
         lease = await session.shell.borrow(node, deadline)
         if not lease.connection.hung_up():
             return node, lease
