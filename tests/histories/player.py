@@ -39,7 +39,11 @@ _CONFLICTS = (
     pgerrors.LockNotAvailable,
     pgerrors.DeadlockDetected,
     pgerrors.InFailedSqlTransaction,
+    # What a transaction had read at a reader is different at the writer.
+    pgerrors.SerializationFailure,
 )
+#: What is said to statements of a transaction that had to start over.
+_OVER = "is over at the server"
 #: Errors of a connection that was cut, and of the transaction that was on it.
 _LOSSES = (globaldb.OperationalError, globaldb.InternalError)
 
@@ -131,6 +135,8 @@ class Player:
         if isinstance(problem, globaldb.OutcomeUnknownError):
             return Outcome.UNKNOWN
         if isinstance(problem, _CONFLICTS):
+            return Outcome.FAILED
+        if isinstance(problem, globaldb.InternalError) and _OVER in str(problem):
             return Outcome.FAILED
         if isinstance(problem, pgerrors.ReadOnlySqlTransaction):
             refused = self.mode == "off" or self._read_only
