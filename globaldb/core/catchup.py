@@ -12,6 +12,8 @@ few commits.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from math import inf
 from typing import Final, NamedTuple
 
@@ -26,6 +28,9 @@ _HALF_LIFE: Final = 30.0
 #: only a little longer than it ever did.
 _TRIAL: Final = 0.1
 
+#: Lengths of patience that differ by less than this factor are not told apart.
+_SAME: Final = 1.02
+
 #: The longest pause between two looks at a reader that is about to have it, in
 #: seconds, and the share of the time spent that a pause may take.
 _LONGEST_PAUSE: Final = 0.02
@@ -39,10 +44,19 @@ class Span(NamedTuple):
     high: float
     weight: float = 1.0
 
-    @property
-    def likely(self) -> float:
-        """The age to reckon with. What has taken long takes as long again."""
-        return self.high if self.high < inf else 2 * self.low
+
+class _Sums(NamedTuple):
+    """Spans in the order of their ends, summed up so that a read need not do it.
+
+    ``weight[n]`` is that of the first n, ``ends[n]`` the same of their ends, which
+    leaves out those without one: they stand last.
+    """
+
+    highs: tuple[float, ...]
+    weight: tuple[float, ...]
+    ends: tuple[float, ...]
+    endless: tuple[Span, ...]
+    typical: float | None
 
 
 class Outlook(NamedTuple):
@@ -63,20 +77,18 @@ class CatchUp:
     """
 
     def __init__(self) -> None:
-        #: Newest first, and the same by `high`; replaced, never changed.
+        #: Newest first; replaced, never changed.
         self._spans: tuple[Span, ...] = ()
-        self._sorted: tuple[Span, ...] = ()
+        self._sums = _sum_up(())
         self._learnt_at = -inf
 
     @property
     def typical(self) -> float | None:
-        """The weighted median of how long it took; None while nothing is known."""
-        half = sum(span.weight for span in self._sorted) / 2
-        for span in self._sorted:
-            half -= span.weight
-            if half <= 0:
-                return span.likely
-        return None
+        """The weighted median of how long it took; None while nothing is known.
+
+        What was seen to take long, and not seen to end, counts as twice as long.
+        """
+        return self._sums.typical
 
     def reached(self, low: float, high: float, now: float) -> None:
         """Learn that a commit became visible between the ages *low* and *high*."""
@@ -87,7 +99,7 @@ class CatchUp:
             for span in self._spans[: _REMEMBERED - 1]
         )
         self._spans = (Span(max(low, 0.0), max(high, 0.0)), *kept)
-        self._sorted = tuple(sorted(self._spans, key=lambda span: span.high))
+        self._sums = _sum_up(self._spans)
         self._learnt_at = now
 
     def at_most(self, age: float, now: float) -> None:
@@ -104,19 +116,23 @@ class CatchUp:
 
     def forget(self) -> None:
         """Forget everything: the node is another one now."""
-        self._spans = self._sorted = ()
+        self._spans, self._sums = (), _sum_up(())
 
     def expected_wait(self, age: float, *, behind: bool = False) -> float | None:
         """Mean seconds until a commit of *age* is visible; None if nothing tells.
 
         *behind* says that it certainly is not yet.
         """
-        spans = [span for span in self._sorted if not behind or span.likely > age]
-        weight = sum(span.weight for span in spans)
-        if not weight:
+        highs, weight, ends, endless, _ = self._sums
+        first, finite = bisect_right(highs, age), len(highs) - len(endless)
+        considered = first if behind else 0
+        if considered == len(highs):
             return None
-        waits = sum(span.weight * max(span.likely - age, 0.0) for span in spans)
-        return waits / weight
+        waits = ends[finite] - ends[first] - age * (weight[finite] - weight[first])
+        for span in endless:
+            # What has taken long takes as long again.
+            waits += span.weight * max(2 * span.low - age, age)
+        return max(waits, 0.0) / (weight[-1] - weight[considered])
 
     def outlook(
         self, age: float, *, trip: float, otherwise: float, behind: bool = False
@@ -132,26 +148,25 @@ class CatchUp:
         slack = _TRIAL * otherwise
         if expected is None:
             return Outlook(None, slack, trip)
-        there = [span for span in self._sorted if span.high <= age and not behind]
-        later = [span for span in self._sorted if span.high > age]
-        # Weight, and weighted cost, of those that had caught up in time.
-        weight = sum(span.weight for span in there)
-        cost = weight * trip
-        whole = weight + sum(span.weight for span in later)
-        if not later:
+        highs, weight, ends, endless, _ = self._sums
+        first, finite = bisect_right(highs, age), len(highs) - len(endless)
+        if first == len(highs):
             return Outlook(expected, slack, trip)
+        # Those that had caught up in time cost a trip, unless they are out of the case.
+        there = 0.0 if behind else weight[first]
+        whole = weight[-1] - weight[first] + there
         given_up = otherwise if behind else otherwise + trip
-        best = Outlook(expected, 0.0, (cost + (whole - weight) * given_up) / whole)
-        for span in later:
-            if span.high == inf:
-                break
-            wait = span.high - age
-            weight += span.weight
-            cost += span.weight * (wait + trip)
-            vain = max(whole - weight, 0.0) * (wait + slack + given_up)
-            if (cost + vain) / whole < best.cost:
-                best = Outlook(expected, wait + slack, (cost + vain) / whole)
-        return best
+        patience, least = 0.0, there * trip + (whole - there) * given_up
+        for index in range(first, finite):
+            wait = highs[index] - age
+            if index + 1 < finite and highs[index + 1] - age < wait * _SAME:
+                continue
+            share = weight[index + 1] - weight[first]
+            cost = (there + share) * trip + (ends[index + 1] - ends[first])
+            cost += (whole - there - share) * (wait + slack + given_up) - age * share
+            if cost < least:
+                patience, least = wait + slack, cost
+        return Outlook(expected, patience, least / whole)
 
     def pause(self, age: float, shortest: float) -> float:
         """Seconds to wait before the next look at a commit that is missing at *age*.
@@ -159,12 +174,31 @@ class CatchUp:
         Up to the moment when it was first seen in the past, then in small steps that
         grow as the past has less to say. Never less than *shortest*.
         """
-        ahead = [span for span in self._sorted if span.high > age]
+        ahead = [span for span in self._spans if span.high > age]
         until = min((s.low - age for s in ahead if s.low > age), default=inf)
         began = [span.low for span in ahead if span.low <= age]
         if not began and until == inf:
-            began = [span.high for span in self._sorted if span.high <= age] or [0.0]
+            began = [span.high for span in self._spans if span.high <= age] or [0.0]
         if began:
             step = min((age - max(began)) * _PAUSE_SHARE, _LONGEST_PAUSE)
             until = min(until, step)
         return max(until, shortest)
+
+
+def _sum_up(spans: tuple[Span, ...]) -> _Sums:
+    ordered = sorted(spans, key=lambda span: (span.high, span.low))
+    weight = tuple(accumulate((span.weight for span in ordered), initial=0.0))
+    finite = [span for span in ordered if span.high < inf]
+    ends = accumulate((span.weight * span.high for span in finite), initial=0.0)
+    middle = bisect_left(weight, weight[-1] / 2) - 1
+    typical = None
+    if ordered:
+        span = ordered[max(middle, 0)]
+        typical = span.high if span.high < inf else 2 * span.low
+    return _Sums(
+        tuple(span.high for span in ordered),
+        weight,
+        tuple(ends),
+        tuple(ordered[len(finite) :]),
+        typical,
+    )
