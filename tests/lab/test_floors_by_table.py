@@ -17,6 +17,7 @@ from promises import (
     cluster,
     one,
     reads_own_writes,
+    until,
 )
 
 from globaldb.lab import Lab, LabSpec
@@ -188,6 +189,38 @@ def test_after_a_definition_all_tables_count_until_the_catalog_is_read(lab):
             other.execute("ALTER TABLE f.f_b ADD COLUMN v int")
         conn.execute("INSERT INTO f.f_a VALUES (1)")
         assert reads(conn, "f_b") == WRITER
+
+
+@pytest.fixture
+def windowed(lab: Lab) -> Iterator[Connection]:
+    """A session by table whose reader does not tell how far it is."""
+    refused = (
+        "pg_last_wal_replay_lsn()",
+        "pg_xact_status(xid8)",
+        "pg_last_xact_replay_timestamp()",
+    )
+    options = {"safe_lag_scope": "table", "safe_lag_window": 3}
+    with admin(lab) as writer:
+        for function in refused:
+            writer.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
+        caught_up(lab)
+        try:
+            with cluster(lab, **options) as found, found.connect() as conn:
+                yield conn
+        finally:
+            for function in refused:
+                writer.execute(f"GRANT EXECUTE ON FUNCTION {function} TO PUBLIC")
+    caught_up(lab)
+
+
+def test_the_window_is_that_of_the_table(windowed):
+    windowed.execute("INSERT INTO f.f_a VALUES (1)")
+    assert reads(windowed, "f_a") == WRITER
+    assert windowed.last_route.reason == "safe_lag_window"
+    for _ in range(3):
+        assert reads(windowed, "f_b") == READER
+        assert reads(windowed, "f_a") == WRITER
+    until(lambda: reads(windowed, "f_a") == READER)
 
 
 def test_own_writes_are_read_table_by_table(conn):
