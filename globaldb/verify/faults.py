@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Final, Self
-
-import psycopg
 
 from globaldb.errors import ConfigurationError
 from globaldb.lab import LabError
@@ -188,32 +185,7 @@ class Breaker:
         return f"lose a request from {region} to {name}"
 
     def _switchover(self) -> str:
-        writer = self._lab.switchover(self._reader(away=True))
-        self._settle()
-        return f"switchover to {writer}"
+        return f"switchover to {self._lab.switchover(self._reader(away=True))}"
 
     def _failover(self) -> str:
-        writer = self._lab.failover(self._reader(away=True))
-        self._settle()
-        return f"failover to {writer}"
-
-    def _settle(self) -> None:
-        """Have every server write down where it is, as each does after minutes.
-
-        Only then can a reader tell users without privileges which writer it follows,
-        and until then it is not read from. Every other time this is left out.
-        """
-        if self._random.random() < 0.5:
-            return
-        writer = self._lab.writer()
-        readers = [node for node in self._lab.nodes if node != writer]
-        for node in (writer, *readers):
-            dsn = self._lab.dsn(node.region, node.name, superuser=True)
-            with (
-                suppress(psycopg.Error),
-                psycopg.connect(dsn, autocommit=True) as connection,
-            ):
-                connection.execute("CHECKPOINT")
-            if node == writer:
-                # What it wrote down has to arrive first.
-                self._stop.wait(_REST[0])
+        return f"failover to {self._lab.failover(self._reader(away=True))}"

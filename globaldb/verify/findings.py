@@ -26,6 +26,7 @@ class Promise(Enum):
     LOST = "no acknowledged write is lost"
     TWICE = "no write is done twice"
     REFUSED = "a write that failed was not applied"
+    SAID_LOST = "nothing is said to be lost without a failover"
     ENDS = "every statement ends"
 
 

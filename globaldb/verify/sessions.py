@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from globaldb.errors import CausalityLostError
 from globaldb.verify.findings import Findings, Promise
 from globaldb.verify.history import Kind, Operation, Outcome
 
@@ -94,10 +95,18 @@ class Sessions:
         session.enter(operation.transaction)
         if operation.outcome is Outcome.DONE:
             self._done(session, operation)
-        elif operation.outcome is Outcome.HUNG:
-            self._report(Promise.ENDS, "it has not returned", operation)
+        else:
+            self._failed(operation)
         if operation.kind in (Kind.COMMIT, Kind.ROLLBACK):
             session.enter(0)
+
+    def _failed(self, operation: Operation) -> None:
+        if operation.outcome is Outcome.HUNG:
+            self._report(Promise.ENDS, "it has not returned", operation)
+        elif operation.error.startswith(
+            CausalityLostError.__name__
+        ) and not self._index.may_have_lost(float("-inf"), operation.ended):
+            self._report(Promise.SAID_LOST, operation.error, operation)
 
     def _done(self, session: _Session, operation: Operation) -> None:
         match operation.kind:

@@ -234,6 +234,14 @@ def test_a_statement_that_does_not_return_is_found():
     assert Tale().saw(1, "r1", outcome=Outcome.HUNG).end() == [Promise.ENDS]
 
 
+@pytest.mark.parametrize("failover", [True, False])
+def test_a_loss_that_no_failover_explains_is_found(failover):
+    tale = Tale().failover() if failover else Tale()
+    error = "CausalityLostError: a failover has lost what this session had written"
+    tale.saw(1, "r1", outcome=Outcome.FAILED, error=error)
+    assert tale.end() == ([] if failover else [Promise.SAID_LOST])
+
+
 # Only committed data, and transactions.
 
 
