@@ -55,7 +55,7 @@ WAYS: Final = (OURS, *PLAIN)
 LIMIT: Final = 1.1
 
 #: Writes and reads after each change of the lag that are not counted.
-_WARM: Final = 8
+_WARM: Final = 12
 
 
 @dataclass(slots=True)

@@ -21,6 +21,10 @@ from typing import Final, NamedTuple
 _REMEMBERED: Final = 24
 _FADING: Final = 0.85
 
+#: So many commits in a row that were later than any before, or sooner: it is not the
+#: same lag any more, and what was before is forgotten.
+_SURPRISES: Final = 3
+
 #: Seconds after which what was learnt weighs half beside something new.
 _HALF_LIFE: Final = 30.0
 
@@ -98,7 +102,8 @@ class CatchUp:
             span._replace(weight=span.weight * fading)
             for span in self._spans[: _REMEMBERED - 1]
         )
-        self._spans = (Span(max(low, 0.0), max(high, 0.0)), *kept)
+        spans = (Span(max(low, 0.0), max(high, 0.0)), *kept)
+        self._spans = spans[:_SURPRISES] if _is_another_lag(spans) else spans
         self._sums = _sum_up(self._spans)
         self._learnt_at = now
 
@@ -183,6 +188,15 @@ class CatchUp:
             step = min((age - max(began)) * _PAUSE_SHARE, _LONGEST_PAUSE)
             until = min(until, step)
         return max(until, shortest)
+
+
+def _is_another_lag(spans: tuple[Span, ...]) -> bool:
+    newest, before = spans[:_SURPRISES], spans[_SURPRISES:]
+    if not before:
+        return False
+    latest = max((span.high for span in before if span.high < inf), default=inf)
+    later = all(span.low >= latest for span in newest)
+    return later or max(span.high for span in newest) <= min(s.low for s in before)
 
 
 def _sum_up(spans: tuple[Span, ...]) -> _Sums:

@@ -122,6 +122,14 @@ def test_after_a_lag_ends_a_few_commits_bring_the_reader_back() -> None:
     assert learnt.outlook(0.0, trip=TRIP, otherwise=0.14).cost < 0.14
 
 
+def test_after_a_lag_begins_a_few_vain_waits_are_the_last_ones() -> None:
+    learnt = learnt_from([(0.0, 0.004)] * 30)
+    assert learnt.outlook(0.0, trip=TRIP, otherwise=0.02).cost < 0.02
+    for number in range(3):
+        learnt.at_least(0.006, 30 + number)
+    assert learnt.outlook(0.0, trip=TRIP, otherwise=0.02).cost > 0.02
+
+
 def test_what_is_known_for_long_gives_way_to_one_new_commit() -> None:
     learnt = learnt_from([(0.29, 0.01)] * 30)
     learnt.reached(0.0, 0.004, 1000)
