@@ -1,7 +1,7 @@
 """What a session has seen, as text for another process: signed, and of limited life.
 
-A text is ``gdb1.CLUSTER.ISSUED.EPOCH.LSN.XIDS.MOMENT.SEAL``, numbers in hexadecimal,
-or several such texts with ``~`` between them. The seal begins with a checksum, so that
+A text is ``gdb1.CLUSTER.ISSUED.EPOCH.LSN.XIDS.MOMENT.HORIZON.SEAL``, numbers in
+hexadecimal, or several such texts with ``~`` between them. The seal begins with a checksum, so that
 a damaged text is known as such by anybody, and goes on with the signature, if there is
 one, without which anybody can make a text up.
 """
@@ -40,6 +40,7 @@ _TEXT: Final = re.compile(
     rf"\.(?P<lsn>{_NUMBER % 15})?"
     rf"\.(?P<xids>{_NUMBER % 15}(?:-{_NUMBER % 15}){{0,7}})?"
     rf"\.(?P<moment>{_NUMBER % 15})?"
+    rf"\.(?P<horizon>{_NUMBER % 15})?"
     r"\.(?P<seal>[0-9A-Za-z_-]{8}(?:[0-9A-Za-z_-]{43})?)"
 )
 
@@ -65,7 +66,7 @@ class Seen:
 
     def __post_init__(self) -> None:
         position = self.position
-        if position == Position():
+        if position is not None and not told(position):
             raise ValueError("a position in no form at all cannot be told")
         lsn = None if position is None else position.lsn
         if lsn is not None and lsn.timeline != self.epoch:
@@ -77,10 +78,16 @@ class Seen:
             return None
         mine, theirs = self.position, other.position
         both = mine.merge(theirs) if mine and theirs else mine or theirs
-        if both == Position():
+        if both is not None and not told(both):
             return None
         issued_at = max(self.issued_at, other.issued_at)
         return replace(self, position=both, issued_at=issued_at)
+
+
+def told(position: Position) -> bool:
+    """Whether *position* is known in any form that a reader can be asked about."""
+    forms = position.lsn, position.xids, position.moment
+    return any(form is not None for form in forms)
 
 
 class Token(str):
@@ -190,10 +197,11 @@ def _text(seen: Seen, secret: str | None) -> str:
 
 def _forms(position: Position | None) -> str:
     if position is None:
-        return ".."
+        return "..."
     lsn = "" if position.lsn is None else f"{position.lsn.value:x}"
     moment = "" if position.moment is None else f"{_micros(position.moment):x}"
-    return f"{lsn}.{_deltas(position.xids)}.{moment}"
+    horizon = "" if position.horizon is None else f"{position.horizon:x}"
+    return f"{lsn}.{_deltas(position.xids)}.{moment}.{horizon}"
 
 
 def _micros(moment: float) -> int:
@@ -219,20 +227,28 @@ def _parse(text: str) -> tuple[Seen, str, str]:
     if seal[:_CHECKSUM] != _checksum(body):
         raise _damaged()
     epoch = int(found["epoch"], 16)
-    position = _position(found["lsn"], found["xids"], found["moment"], epoch)
+    forms = found["lsn"], found["xids"], found["moment"], found["horizon"]
+    position = _position(*forms, epoch)
     seen = Seen(found["system"], epoch, position, int(found["issued"], 16))
     return seen, body, seal[_CHECKSUM:]
 
 
 def _position(
-    lsn: str | None, xids: str | None, moment: str | None, epoch: int
+    lsn: str | None,
+    xids: str | None,
+    moment: str | None,
+    horizon: str | None,
+    epoch: int,
 ) -> Position | None:
     if lsn is xids is moment is None:
+        if horizon is not None:
+            raise _damaged()
         return None
     return Position(
         None if lsn is None else Lsn(int(lsn, 16), epoch),
         None if xids is None else _ids(xids),
         None if moment is None else int(moment, 16) / 1e6,
+        None if horizon is None else int(horizon, 16),
     )
 
 

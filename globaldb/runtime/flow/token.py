@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from globaldb.core.position import Position
 from globaldb.core.session import OLDER_TIMELINE
-from globaldb.core.token import Seen, Token, parts, read
+from globaldb.core.token import Seen, Token, parts, read, told
 from globaldb.errors import TokenError
 from globaldb.runtime import events
 from globaldb.runtime.flow.capture import capture_at_writer, current_position
 
 if TYPE_CHECKING:
     from globaldb.config import Config
+    from globaldb.core.position import Position
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.session import Session
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 async def issue(session: Session) -> Token:
     """Return everything the session has written or read so far as a token."""
     position = await current_position(session)
-    if position == Position():
+    if position is not None and not told(position):
         # In no form that the writer gave could it be told to others.
         await capture_at_writer(session)
         position = session.books.floor
@@ -87,9 +88,12 @@ def require(session: Session, seen: Seen) -> None:
     if seen.trusted:
         # Only a signed token may depose the writer that is believed in.
         cluster.learn(seen.epoch)
-    if position.lsn is None and seen.epoch < cluster.topology.epoch:
+    epoch = cluster.topology.epoch
+    if position.lsn is None and seen.epoch < epoch:
         # What became of it in a promotion only a log position could tell.
         session.books.lost_position(OLDER_TIMELINE)
+    if epoch and seen.epoch == epoch:
+        position = replace(position, reign=cluster.reign)
     session.books.require(position)
     session.hot = None
 
