@@ -410,7 +410,7 @@ def test_a_lag_that_grows_keeps_the_session_away_beyond_the_window(
 
 #: For each fence what would be wrong with it, and what a session would read then.
 PLANTED = {
-    "lsn": (flow, "reached", lambda *_: True),
+    "lsn": (flow.Place, "caught_up", property(lambda _: True)),
     "xid": (position, "committed", lambda _: b"true"),
     "lag": (flow, "passed", lambda *_, **__: True),
     "window": (flow, "_window_passed", lambda *_: True),

@@ -7,6 +7,7 @@ so each part is tried by itself when the node is first looked at.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,8 @@ from globaldb.drivers.psycopg import position
 from globaldb.drivers.psycopg.segments import each
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from psycopg.pq.abc import PGresult
 
     from globaldb.core.fence import Facts
@@ -77,29 +80,42 @@ def outdated(physical: Physical, facts: Facts) -> bool:
     return not best and monotonic() - facts.asked_at > _AGAIN
 
 
-def look(physical: Physical) -> Abilities:
-    """Find out what *physical*'s node can do. One round trip, on Aurora two."""
+def look(physical: Physical, along: bytes) -> tuple[Abilities, PGresult]:
+    """Find out what *physical*'s node can do, and put the question *along* to it.
+
+    One round trip, on Aurora two.
+    """
     standby = physical.standby
-    version = physical.pgconn.server_version
     trials = {**_EITHER, **(_READER if standby else _WRITER)}
-    if standby and version >= _WAITS:
+    if standby and physical.pgconn.server_version >= _WAITS:
         trials |= _WAIT
-    answers = _try(physical, trials)
-    if not standby:
-        parts = frozenset(answers)
-        return Abilities(standby, version, _told(parts), reports_lag=False, parts=parts)
-    reported = [name for name in _REPORTS if answers.pop(name, None) is not None]
-    if answers.get("replayed", b"") is None:
+    *answers, answer = each(physical, [*trials.values(), along])
+    values = _values(trials, answers)
+    found = _of_reader(physical, values) if standby else _of_writer(values)
+    version = physical.pgconn.server_version
+    return replace(found, standby=standby, version=version), answer[0][0]
+
+
+def _of_writer(values: dict[str, bytes | None]) -> Abilities:
+    parts = frozenset(values)
+    means = frozenset(means for name, means in _FORMS.items() if name in parts)
+    return Abilities(means=means, parts=parts)
+
+
+def _of_reader(physical: Physical, values: dict[str, bytes | None]) -> Abilities:
+    reported = [name for name in _REPORTS if values.pop(name, None) is not None]
+    if values.get("replayed", b"") is None:
         # It answers, but not with a position.
-        del answers["replayed"]
-    lags = _try(physical, {name: _REPORTS[name] for name in reported})
+        del values["replayed"]
+    lags = {}
+    if reported:
+        answers = each(physical, [_REPORTS[name] for name in reported])
+        lags = _values(reported, answers)
     # Outside of a global database the first tells of nobody.
     lag = [name for name in _REPORTS if lags.get(name) is not None][:1]
-    parts = frozenset((*answers, *lag))
-    means = {means for name, means in _FENCES.items() if name in parts}
-    return Abilities(
-        standby, version, frozenset(means), reports_lag=bool(lag), parts=parts
-    )
+    parts = frozenset((*values, *lag))
+    means = frozenset(means for name, means in _FENCES.items() if name in parts)
+    return Abilities(means=means, reports_lag=bool(lag), parts=parts)
 
 
 _FENCES: Final = {
@@ -113,21 +129,12 @@ _FENCES: Final = {
 _FORMS: Final = {"lsn": Means.LSN, "xid": Means.XID, "clock": Means.LAG}
 
 
-def _told(parts: frozenset[str]) -> frozenset[Means]:
-    return frozenset(means for name, means in _FORMS.items() if name in parts)
-
-
-def _try(physical: Physical, trials: dict[str, bytes]) -> dict[str, bytes | None]:
-    """Ask everything at once; return the first value of what was answered."""
-    if not trials:
-        return {}
-    answers = each(physical, list(trials.values()))
+def _values(
+    names: Iterable[str], answers: list[list[list[PGresult]]]
+) -> dict[str, bytes | None]:
+    """Return the first value of each question that was answered."""
     return {
-        name: _first(results[0][0])
-        for name, results in zip(trials, answers, strict=True)
-        if results and results[0][0].status == pq.ExecStatus.TUPLES_OK
+        name: results[0][0].get_value(0, 0) if results[0][0].ntuples else None
+        for name, results in zip(names, answers, strict=True)
+        if results[0][0].status == pq.ExecStatus.TUPLES_OK
     }
-
-
-def _first(result: PGresult) -> bytes | None:
-    return result.get_value(0, 0) if result.ntuples else None

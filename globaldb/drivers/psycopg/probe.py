@@ -14,6 +14,8 @@ from globaldb.drivers.psycopg import abilities, position
 from globaldb.drivers.psycopg.segments import each
 
 if TYPE_CHECKING:
+    from psycopg.pq.abc import PGresult
+
     from globaldb.core.fence import Facts
     from globaldb.drivers.psycopg.physical import Physical
 
@@ -53,38 +55,59 @@ _FORKED = (
 )
 
 
+#: Every part of the question: what is asked of a node that nobody knows yet.
+_EVERYTHING = frozenset((*_CONTROL, "recovering", "system", "replayed", "lsn"))
+_EVERYTHING |= {"clock", "horizon"}
+
+
 def sample(physical: Physical, facts: Facts) -> Sample:
     """Ask *physical*'s node what it is now. One round trip.
 
-    The first time, and when the node has become another, two more to learn what it
-    can be asked.
+    The first time, and when the node has become another, it is learnt what it can be
+    asked, in the same trip unless it refuses something.
     """
-    if abilities.outdated(physical, facts):
-        _look(physical, facts)
-    found = _ask(physical, facts)
-    if (found.role is Role.READER) is not facts.now.standby:
-        # It was promoted between the two.
-        _look(physical, facts)
+    found = None
+    if not abilities.outdated(physical, facts):
         found = _ask(physical, facts)
+    if found is None or not _as_known(found, facts):
+        # A right was taken away, or it was promoted.
+        found = _look(physical, facts)
+    if not _as_known(found, facts):
+        # Between two questions: the connection has heard of it with the last one.
+        found = _look(physical, facts)
     return found
 
 
-def _look(physical: Physical, facts: Facts) -> None:
+def _as_known(found: Sample, facts: Facts) -> bool:
+    return (found.role is Role.READER) is facts.now.standby
+
+
+def _look(physical: Physical, facts: Facts) -> Sample:
     facts.doubted = False
-    facts.asked_at = monotonic()
-    facts.abilities = abilities.look(physical)
+    asked_at = facts.asked_at = monotonic()
+    question = _question(_EVERYTHING, standby=physical.standby)
+    facts.abilities, answer = abilities.look(physical, question)
+    if answer.status == pq.ExecStatus.TUPLES_OK:
+        return _told(answer, asked_at)
+    found = _ask(physical, facts)
+    if found is None:
+        raise pgerrors.error_from_result(answer)
+    return found
 
 
-def _ask(physical: Physical, facts: Facts) -> Sample:
+def _ask(physical: Physical, facts: Facts) -> Sample | None:
+    """Ask what the node is known to answer; None when it refused."""
     known = facts.now
     asked_at = monotonic()
     [answers] = each(physical, [_question(known.parts, standby=known.standby)])
-    latency = monotonic() - asked_at
     result = answers[0][0]
     if result.status != pq.ExecStatus.TUPLES_OK:
-        # Whatever it was known to be able to, it is not any more.
-        facts.doubted = True
-        raise pgerrors.error_from_result(result)
+        return None
+    return _told(result, asked_at)
+
+
+def _told(result: PGresult, asked_at: float) -> Sample:
+    latency = monotonic() - asked_at
     row = [result.get_value(0, i) for i in range(7)]
     recovering, lsn, timeline, system, forked, clock, horizon = (
         None if value is None else value.decode() for value in row
