@@ -142,12 +142,15 @@ def test_the_report_is_made_next_door(environment: dict[str, str], tmp_path: Pat
 
 
 REQUESTS = """
-import sys
+import sys, time
 sys.path.insert(0, {folder!r})
 import web_request, globaldb, os
 
 with globaldb.connect(os.environ["DATABASE_URL"], autocommit=True) as conn:
     conn.execute(web_request.TABLE)
+    conn.consistency = "eventual"
+    while conn.execute("SELECT to_regclass('entries')").fetchone() == (None,):
+        time.sleep(0.01)  # the reader has the table later
 
 def get(query="", cookie=""):
     sent = {{}}
