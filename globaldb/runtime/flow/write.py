@@ -10,8 +10,8 @@ from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route
 from globaldb.core.statement import Verdict
 from globaldb.core.topology import Role
-from globaldb.core.trip import LinkStatus
-from globaldb.errors import ProgrammingError
+from globaldb.core.trip import LinkStatus, Trip
+from globaldb.errors import NoNodeAvailableError, ProgrammingError
 from globaldb.runtime.flow.faults import (
     fault_of,
     raise_of_writer,
@@ -72,7 +72,11 @@ async def write(
 async def borrow_writer(
     session: Session, deadline: float | None
 ) -> tuple[Node, Lease[Any]]:
-    """Check out a connection to the writer that has not hung up meanwhile."""
+    """Check out a connection to the writer that has not hung up meanwhile.
+
+    Its server must say that it is one: a node that came back as a standby would serve
+    old reads in the writer's name until it is asked the next time what it is.
+    """
     patience = monotonic() + session.cluster.config.connect_timeout
     if deadline is not None:
         patience = min(patience, deadline)
@@ -80,9 +84,26 @@ async def borrow_writer(
         node = await session.shell.await_writer(patience)
         await follow_promotion(session)
         lease = await session.shell.borrow(node, deadline)
-        if not lease.connection.hung_up():
+        link = lease.connection
+        if link.hung_up():
+            node.pool.checkin(lease, Outcome.DISCARD)
+            continue
+        try:
+            if link.standby:
+                # It may have been promoted since: any answer tells.
+                await session.shell.travel(link, b"SELECT 1", Trip(), patience)
+        except BaseException:
+            node.pool.checkin(lease, Outcome.DISCARD)
+            raise
+        if not link.standby and link.link_status is LinkStatus.IDLE:
             return node, lease
+        session.cluster.demoted(node.name)
         node.pool.checkin(lease, Outcome.DISCARD)
+        if monotonic() >= patience:
+            raise NoNodeAvailableError(
+                f"{node.name} was taken for the writer and is a standby now. Nothing "
+                "was sent; try again when the failover is over"
+            )
 
 
 def _done(
