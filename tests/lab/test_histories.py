@@ -105,7 +105,7 @@ def test_known_dangers_are_met(stage: Stage, name: str) -> None:
 def test_a_fence_that_is_not_waited_for_is_found(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(read, "_reached", lambda *_: True)
+    monkeypatch.setattr(read, "reached", lambda *_: True)
     with pytest.raises(BrokenPromiseError, match=r"session: (own write|monotonic)"):
         run(stage, BOUND, phases=(Phase.generate,), same=True)
 

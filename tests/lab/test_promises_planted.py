@@ -36,6 +36,7 @@ from globaldb.core.transaction import Transaction
 from globaldb.drivers.psycopg import position
 from globaldb.lab import Lab, LabSpec
 from globaldb.runtime.flow import read, send, write
+from globaldb.runtime.flow.wait import Wait
 
 pytestmark = pytest.mark.lab
 
@@ -97,20 +98,23 @@ def an_older_position(patch: Patch) -> None:
 
 
 def a_fence_that_is_always_satisfied(patch: Patch) -> None:
-    patch.setattr(read, "_reached", lambda _place, _reply: True)
+    patch.setattr(read, "reached", lambda *_: True)
+    # It has been seen to lag, so that nobody would look.
+    patch.setattr(Wait, "worth_a_look", property(lambda _: True))
 
 
 def positions_forgotten(patch: Patch) -> None:
-    patch.setattr(SessionState, "captured", lambda _self, _position, _now: None)
+    patch.setattr(SessionState, "captured", lambda *_, **__: None)
 
 
 def a_lost_position_ignored(patch: Patch) -> None:
     patch.setattr(position, "WRITER", b"SELECT 1/0")
-    patch.setattr(SessionState, "lost_position", lambda _self: None)
+    patch.setattr(SessionState, "lost_position", lambda *_: None)
 
 
 def a_commit_taken_for_flushed(patch: Patch) -> None:
-    patch.setattr(position, "durable", lambda _results: True)
+    tell = position._lsn
+    patch.setattr(position, "_lsn", lambda row, **_: tell(row, durable=True))
 
 
 @pytest.mark.parametrize(
