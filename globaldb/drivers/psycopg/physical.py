@@ -99,10 +99,12 @@ class Physical(psycopg.Connection[Any]):
 
     @property
     def standby(self) -> bool:
-        """Whether the server last said that it is a standby.
+        """Whether the server last said that it is a standby; False once closed.
 
         PostgreSQL 14 and newer report a change with the next statement, for free.
         """
+        if self.closed:
+            return False
         return self.pgconn.parameter_status(b"in_hot_standby") == b"on"
 
     @property
