@@ -130,7 +130,7 @@ def test_a_reader_that_stops_replaying_costs_a_bounded_wait(lab: Lab) -> None:
 
 def test_a_pool_that_runs_dry_says_so_in_time(lab: Lab) -> None:
     options: dict[str, Any] = {"pool_max_size": 2, "pool_wait": 0.3}
-    with cluster(lab, **options) as found:
+    with cluster(lab, transaction_reads="writer", **options) as found:
         held = [found.connect() for _ in range(2)]
         for conn in held:
             conn.execute("BEGIN")
