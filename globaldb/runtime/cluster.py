@@ -54,8 +54,7 @@ class ClusterRuntime:
         #: Text to statement, remembering what was asked for lately.
         self.lookup = knowledge.cache.lookup
         self.random = Random()
-        # For each node: a connection to open, one to clean, a commit to follow.
-        self._threads = 3 * len(config.nodes) + 1
+        self._threads = 2 * len(config.nodes) + 1
         self.worker = Worker(threads=self._threads)
         self.nodes: dict[str, Node] = {}
         for address in config.nodes:
