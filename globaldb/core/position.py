@@ -76,6 +76,9 @@ class Position:
     #: Number of the reign in which the writer gave it, for this process alone: after a
     #: failover the ids of lost transactions are given out again.
     reign: int = 0
+    #: The log position was told by a reader: it may be on a newer timeline than it
+    #: says, and so it never proves that anything was lost.
+    read: bool = False
 
     def merge(self, other: Position) -> Position:
         """Return what is at or behind both."""
@@ -84,16 +87,16 @@ class Position:
         if ours is not None and theirs is not None and self.reign == other.reign:
             both = ours | theirs
             xids = both if len(both) <= _MOST_XIDS else None
+        lsn, read = _further(self, other)
         return Position(
-            None
-            if self.lsn is None or other.lsn is None
-            else self.lsn.merge(other.lsn),
+            lsn,
             xids,
             None
             if self.moment is None or other.moment is None
             else max(self.moment, other.moment),
             _later(self.horizon, other.horizon),
             self.reign,
+            read,
         )
 
     def after(self, earlier: Position | None) -> Position:
@@ -106,7 +109,8 @@ class Position:
             return self
         if self.lsn is None or earlier.lsn is None:
             return self
-        return replace(self, lsn=self.lsn.merge(earlier.lsn))
+        lsn, read = _further(self, earlier)
+        return replace(self, lsn=lsn, read=read)
 
     def __str__(self) -> str:
         if self.lsn is not None:
@@ -114,6 +118,14 @@ class Position:
         if self.xids:
             return "transaction " + ", ".join(str(xid) for xid in sorted(self.xids))
         return "not known" if self.moment is None else f"moment {self.moment:.3f}"
+
+
+def _further(one: Position, other: Position) -> tuple[Lsn | None, bool]:
+    """Return the later log position of two, and whether a reader told it."""
+    if one.lsn is None or other.lsn is None:
+        return None, False
+    lsn = one.lsn.merge(other.lsn)
+    return lsn, all(each.read for each in (one, other) if each.lsn == lsn)
 
 
 def _later(one: int | None, other: int | None) -> int | None:

@@ -157,7 +157,7 @@ class SessionState:
                 self.require(replace(position, lsn=replace(lsn, timeline=epoch)))
                 continue
             self.lost_position(OLDER_TIMELINE)
-            if fate is Fate.LOST:
+            if fate is Fate.LOST and not position.read:
                 lost = position
         if self.tables is not None:
             self.tables.restate(self.floor)

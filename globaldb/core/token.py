@@ -1,9 +1,10 @@
 """What a session has seen, as text for another process: signed, and of limited life.
 
 A text is ``gdb1.CLUSTER.ISSUED.EPOCH.LSN.XIDS.MOMENT.HORIZON.SEAL``, numbers in
-hexadecimal, or several such texts with ``~`` between them. The seal begins with a checksum, so that
-a damaged text is known as such by anybody, and goes on with the signature, if there is
-one, without which anybody can make a text up.
+hexadecimal, or several such texts with ``~`` between them. LSN ends in ``r`` where a
+reader told it. The seal begins with a checksum, so that a damaged text is known as such by
+anybody, and goes on with the signature, if there is one, without which anybody can make a
+text up.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ _TEXT: Final = re.compile(
     r"gdb1\.(?P<system>[0-9A-Za-z-]{0,36})"
     rf"\.(?P<issued>{_NUMBER % 9})"
     rf"\.(?P<epoch>{_NUMBER % 7})"
-    rf"\.(?P<lsn>{_NUMBER % 15})?"
+    rf"\.(?:(?P<lsn>{_NUMBER % 15})(?P<read>r?))?"
     rf"\.(?P<xids>{_NUMBER % 15}(?:-{_NUMBER % 15}){{0,7}})?"
     rf"\.(?P<moment>{_NUMBER % 15})?"
     rf"\.(?P<horizon>{_NUMBER % 15})?"
@@ -198,7 +199,8 @@ def _text(seen: Seen, secret: str | None) -> str:
 def _forms(position: Position | None) -> str:
     if position is None:
         return "..."
-    lsn = "" if position.lsn is None else f"{position.lsn.value:x}"
+    told = "r" if position.read else ""
+    lsn = "" if position.lsn is None else f"{position.lsn.value:x}{told}"
     moment = "" if position.moment is None else f"{_micros(position.moment):x}"
     horizon = "" if position.horizon is None else f"{position.horizon:x}"
     return f"{lsn}.{_deltas(position.xids)}.{moment}.{horizon}"
@@ -229,6 +231,8 @@ def _parse(text: str) -> tuple[Seen, str, str]:
     epoch = int(found["epoch"], 16)
     forms = found["lsn"], found["xids"], found["moment"], found["horizon"]
     position = _position(*forms, epoch)
+    if position is not None and found["read"]:
+        position = replace(position, read=True)
     seen = Seen(found["system"], epoch, position, int(found["issued"], 16))
     return seen, body, seal[_CHECKSUM:]
 

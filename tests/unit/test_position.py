@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, strategies as st
 
-from globaldb.core.position import Lsn, before_page_header
+from globaldb.core.position import Lsn, Position, before_page_header
 from globaldb.errors import DataError
 
 PAGE, SEGMENT = 8192, 16 * 1024 * 1024
@@ -80,3 +80,14 @@ def test_stepping_back_never_loses_a_record(page: int, inserted: int) -> None:
     value = before_page_header(inserted, page_size=page, segment_size=128 * page)
     # Only a header lies between: the end of the last record is not before it.
     assert value == inserted or (value % page == 0 and inserted - value in (24, 40))
+
+
+@pytest.mark.parametrize("written", [(5, 7), (7, 5), (7, 7)])
+def test_of_two_positions_the_further_one_says_who_told_it(
+    written: tuple[int, int],
+) -> None:
+    one, other = written
+    told = Position(Lsn(one, 1), read=True)
+    joined = told.merge(Position(Lsn(other, 1)))
+    assert joined.lsn == Lsn(7, 1)
+    assert joined.read is (one > other)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import pytest
 from hypothesis import given, strategies as st
 
 from globaldb.core.position import Lsn, Position
 from globaldb.core.session import OLDER_TIMELINE, SessionState
-from globaldb.core.timelines import Fate, Timelines
+from globaldb.core.timelines import Fate, Fork, Timelines
 from globaldb.core.topology import NodeState, Role, Sample
 
 SURVIVES, LOST, UNKNOWN = Fate.SURVIVES, Fate.LOST, Fate.UNKNOWN
@@ -244,3 +246,13 @@ def test_a_position_without_a_log_position_is_left_as_it_is() -> None:
     assert not session.outdated(2)
     assert session.promoted(Timelines(), 2) is None
     assert session.floor == Position(moment=5.0)
+
+
+def test_what_a_reader_told_of_its_timeline_proves_no_loss() -> None:
+    """It may have followed the promotion before it said so."""
+    timelines = Timelines(MappingProxyType({(2, "a"): Fork(lower=100, upper=100)}))
+    for read, lost in ((False, True), (True, False)):
+        books = SessionState()
+        books.require(Position(Lsn(150, 1), read=read))
+        assert (books.promoted(timelines, 2) is not None) is lost
+        assert books.position_unknown

@@ -31,7 +31,10 @@ def seen(draw: st.DrawFn) -> Seen:
     lsn = draw(st.none() | st.builds(Lsn, numbers, st.just(epoch)))
     forms = lsn, draw(st.none() | xids), draw(st.none() | moments)
     horizon = draw(st.none() | st.integers(1, (1 << 64) - 1))
-    known = None if forms == (None, None, None) else Position(*forms, horizon)
+    told = forms[0] is not None and draw(st.booleans())
+    known = None
+    if forms != (None, None, None):
+        known = Position(*forms, horizon, read=told)
     return Seen(SYSTEM, epoch, known, draw(st.integers(0, 1 << 32)))
 
 

@@ -83,7 +83,7 @@ async def leave_reader(session: Session) -> bool:
     if position is None or sampled_at is None or not position.value:
         # It does not say how far it is.
         return False
-    if books.left(Position(position), sampled_at):
+    if books.left(Position(position, read=True), sampled_at):
         return True
     if not state.reachable:
         return False
@@ -93,7 +93,7 @@ async def leave_reader(session: Session) -> bool:
         answer = await replayed(session, node, lease)
     finally:
         session.hand_back(lease, node)
-    return answer is not None and books.left(Position(answer), asked_at)
+    return answer is not None and books.left(Position(answer, read=True), asked_at)
 
 
 async def wait_for(
