@@ -339,7 +339,7 @@ class Session:
         status = lease.connection.link_status
         if outcome is None and status is LinkStatus.IDLE and self.pinned:
             return
-        self.lease = self.node = None
+        self.lease = self.node = self.journal = None
         self.unpin()
         self.hand_back(lease, node, outcome)
 
@@ -353,7 +353,7 @@ class Session:
     def drop_lease(self) -> None:
         """Give the lease up: its connection is of no use any more."""
         lease, node = self.lease, self.node
-        self.lease = self.node = None
+        self.lease = self.node = self.journal = None
         if lease is not None and node is not None:
             self.cluster.suspect(node.name)
             self.hand_back(lease, node, Outcome.DISCARD)

@@ -22,6 +22,7 @@ from globaldb.core.statement import (
     Statement,
     Verdict,
 )
+from globaldb.core.transaction import Transaction
 from globaldb.dbapi.postgresql.work import CursorWork
 from globaldb.drivers.psycopg.wire import Call
 from globaldb.runtime import show
@@ -90,5 +91,10 @@ def give(cursor: Any, face: Connection, table: show.Table | Tag) -> None:
     if session.lease is not None:
         drive(run(session, work))
     else:
-        drive(read(session, work, Decision(Target.READER, "local")))
+        # It is no part of a transaction that no server has been told of.
+        kept, session.transaction = session.transaction, Transaction()
+        try:
+            drive(read(session, work, Decision(Target.READER, "local")))
+        finally:
+            session.transaction = kept
     session.route = route

@@ -49,11 +49,7 @@ async def hold(
     session.refuse_closed()
     if begin:
         begin_if_needed(session)
-    if session.transaction.state is TransactionState.FAILED and session.lease is None:
-        raise InternalError(
-            "the transaction is over at the server (its connection was lost, or it "
-            "had to start over): roll back, then try again"
-        )
+    _refuse_failed(session)
     await _settle_down(session, work)
     reason = "transaction" if session.transaction.active else "pinned"
     await bring_up_to_date(session)
@@ -87,6 +83,22 @@ async def hold(
             raise_fault(reply.error)
     session.shell.busy = link
     return link
+
+
+def _refuse_failed(session: Session) -> None:
+    """Refuse what could not run any more, at a reader or anywhere."""
+    if session.transaction.state is not TransactionState.FAILED:
+        return
+    if session.lease is None:
+        raise InternalError(
+            "the transaction is over at the server (its connection was lost, or it "
+            "had to start over): roll back, then try again"
+        )
+    if session.journal is not None:
+        raise InternalError(
+            "current transaction is aborted, commands ignored until end of transaction "
+            "block: roll back, or roll back to a savepoint, then try again"
+        )
 
 
 async def _settle_down(session: Session, work: Work) -> None:

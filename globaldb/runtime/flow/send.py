@@ -197,7 +197,10 @@ def _sync_transaction(session: Session, status: LinkStatus, *, committed: bool) 
             transaction.sent()
         if status is LinkStatus.FAILED:
             transaction.failed()
-    elif transaction.state in (TransactionState.OPEN, TransactionState.FAILED):
+    elif transaction.state in (TransactionState.OPEN, TransactionState.FAILED) or (
+        # Begun and ended in one trip: PREPARE TRANSACTION.
+        transaction.state is TransactionState.BEGUN and committed
+    ):
         if status is LinkStatus.LOST:
             transaction.lost()
         else:

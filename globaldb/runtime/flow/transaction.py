@@ -30,6 +30,7 @@ from globaldb.runtime.flow.write import refuse_foreign
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
+    from globaldb.core.statement import Statement
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
@@ -66,6 +67,11 @@ async def first_statement(session: Session, work: Work, placed: Placed) -> None:
         reply = await _run(session, work, node, lease)
     session.route = _route(session, work, node, reason)
     take_in(session, node, lease, reply, script=work.statement.multiple)
+    pin_what_was_written(session)
+
+
+def pin_what_was_written(session: Session) -> None:
+    """Keep the writer's connection for a session that asks for currval()."""
     if session.pin_writes and session.on_writer:
         session.pinned_whole = True
 
@@ -95,14 +101,22 @@ def may_begin_again(session: Session, reply: Reply, *, at_reader: bool = False) 
     return fault in _ELSEWHERE and wanted(reply)
 
 
-async def _run(session: Session, work: Work, node: Node, lease: Lease[Any]) -> Reply:
+def keep(
+    session: Session, statement: Statement | None, node: Node, lease: Lease[Any]
+) -> None:
+    """Hold *lease* for the transaction that begins on it with *statement*."""
     session.applied_before = lease.connection.settings
-    try:
-        refuse_foreign(session, work.statement, lease)
-    except BaseException:
-        session.hand_back(lease, node)
-        raise
+    if statement is not None:
+        try:
+            refuse_foreign(session, statement, lease)
+        except BaseException:
+            session.hand_back(lease, node)
+            raise
     session.keep(lease, node)
+
+
+async def _run(session: Session, work: Work, node: Node, lease: Lease[Any]) -> Reply:
+    keep(session, work.statement, node, lease)
     trip = company(session, lease.connection, work.statement, capture=False)
     reply = await send(session, lease, work.call, trip, work.deadline)
     session.failed(work.statement, reply)
@@ -287,6 +301,8 @@ async def rollback_to(session: Session, name: str, sql: str) -> None:
         session.deadline(),
     )
     if reply.error is None:
+        if session.journal is not None:
+            session.journal.note(*transaction.unsent, sql)
         transaction.rolled_back_to()
         lease.connection.settings = session.settings.current
         return

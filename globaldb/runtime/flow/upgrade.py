@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
 from globaldb.core.journal import Journal
-from globaldb.core.routing import Fence, Route
+from globaldb.core.routing import READS, Fence, Route, refuse_write
 from globaldb.core.settings import after_rollback
 from globaldb.core.shapes import Trail
 from globaldb.core.topology import Role
+from globaldb.core.transaction import TransactionState
 from globaldb.core.trip import LinkStatus, Trip
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx
@@ -58,15 +59,19 @@ async def first_statement(session: Session, work: Work) -> None:
         return
     session.applied_before = lease.connection.settings
     session.keep(lease, node)
-    session.journal = Journal(session.verifies, session.books.floor)
+    ordered = session.consistency is Consistency.SESSION
+    session.journal = Journal(
+        session.verifies, session.books.floor if ordered else None
+    )
     await next_statement(session, work)
 
 
 async def next_statement(session: Session, work: Work) -> None:
     """Run a statement of a transaction that has only read so far."""
     lease, node, journal = _held(session)
-    if (
-        not _still_fresh(session, node, journal)
+    if session.transaction.state is not TransactionState.FAILED and (
+        _wants_the_writer(session)
+        or not _still_fresh(session, node, journal)
         or why_not(session, work.statement, work.source) is not None
     ):
         await move(session, work)
@@ -89,16 +94,27 @@ async def next_statement(session: Session, work: Work) -> None:
 
 def _still_fresh(session: Session, node: Node, journal: Journal) -> bool:
     """Whether the reader has what has been required since, by a token for instance."""
-    intent = session.intent
-    if intent.max_staleness is not None and intent.consistency is Consistency.EVENTUAL:
+    intent, books = session.intent, session.books
+    if intent.consistency is not Consistency.SESSION:
         bound = intent.staleness_bound
+        if intent.max_staleness is None:
+            return True
         return bound is not None and _has(session, node, bound)
-    floor = session.books.floor
+    if books.needs_writer(session.cluster.topology.epoch) is not None:
+        return False
+    floor = books.floor
     if journal.required is not floor:
         if not _has(session, node, floor):
             return False
         journal.required = floor
     return True
+
+
+def _wants_the_writer(session: Session) -> bool:
+    """Whether other wishes are in force than when the transaction began."""
+    if session.route_option == "writer" or not session.may_read_first:
+        return True
+    return session.consistency is Consistency.GLOBAL
 
 
 def _has(session: Session, node: Node, required: Position | None) -> bool:
@@ -118,6 +134,9 @@ def _gives_up(session: Session, lease: Lease[Any], reply: Reply) -> bool:
     """Whether the reader, and not the statement, is to blame for an error."""
     if reply.error is None or not wanted(reply):
         return False
+    if session.transaction.state is TransactionState.FAILED:
+        # It cannot go on elsewhere.
+        return False
     return fault_of(session, reply.error, lease.connection) in _ELSEWHERE
 
 
@@ -126,7 +145,7 @@ def _noted(session: Session, journal: Journal, work: Work) -> bool:
     if is_kept(work.statement):
         journal.again(work.recording(ordered=False, compared=False))
         return True
-    if not journal.verified or not _is_data(work):
+    if not (journal.verified and session.verifies and _is_data(work)):
         return True
     look = session.cluster.knowledge.looks.lookup(work.source).repeatable
     recording = work.recording(ordered=look.ordered, compared=True)
@@ -151,11 +170,13 @@ async def move(session: Session, work: Work | None) -> None:
     transaction has read; the transaction is rolled back then.
     """
     lease, reader, journal = _held(session)
+    if work is not None and work.statement.verdict not in READS:
+        refuse_write(session.intent, session.cluster.topology)
     session.journal = None
-    await _leave(session, lease, reader)
-    done = (*journal.done, *session.transaction.move())
     deadline = session.deadline() if work is None else work.deadline
     try:
+        await _leave(session, lease, reader, deadline)
+        done = (*journal.done, *session.transaction.move())
         reply, node, lease = await _arrive(session, work, done, deadline)
     except BaseException:
         # Whatever the application does next, this transaction is not to go on.
@@ -172,9 +193,12 @@ async def move(session: Session, work: Work | None) -> None:
     session.failed(work.statement, reply)
     session.route = _route(work.statement, node, _MOVED, Fence.EXACT)
     tx.take_in(session, node, lease, reply, script=work.statement.multiple)
+    tx.pin_what_was_written(session)
 
 
-async def _leave(session: Session, lease: Lease[Any], reader: Node) -> None:
+async def _leave(
+    session: Session, lease: Lease[Any], reader: Node, deadline: float | None
+) -> None:
     """End the transaction at the reader; what it has shown stays accounted for."""
     session.lease = session.node = None
     session.books.read(reader.name, monotonic())
@@ -183,6 +207,8 @@ async def _leave(session: Session, lease: Lease[Any], reader: Node) -> None:
         if link.link_status in (LinkStatus.OPEN, LinkStatus.FAILED):
             attempted = link.settings
             patience = monotonic() + session.cluster.config.connect_timeout
+            if deadline is not None:
+                patience = min(patience, deadline)
             await session.shell.travel(link, b"ROLLBACK", Trip(alone=True), patience)
             link.settings = after_rollback(session.applied_before, attempted)
     finally:
@@ -197,8 +223,7 @@ async def _arrive(
     once = statement is not None and (statement.multiple or statement.alone)
     while True:
         node, lease = await borrow_writer(session, deadline)
-        session.applied_before = lease.connection.settings
-        session.keep(lease, node)
+        tx.keep(session, statement, node, lease)
         trip = company(session, lease.connection, statement, capture=False)
         trip = replace(trip, repeats=done)
         call = None if work is None else work.call
