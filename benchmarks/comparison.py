@@ -66,6 +66,14 @@ class Comparison:
                 connection.autocommit = True
                 connection.execute(f"INSERT INTO {TABLE} (label) VALUES ('warm')")
                 self.replication.settle()
+                nodes = cluster.topology.nodes
+                wait_until(
+                    lambda: all(
+                        cluster.topology.nodes[name].reachable for name in nodes
+                    ),
+                    limit=10.0,
+                    what="a node does not answer",
+                )
                 connection.execute("SELECT 'warm'")
                 wait_until(
                     lambda: _at_rest(connection), limit=10.0, what="pools do not rest"

@@ -80,20 +80,16 @@ def outdated(physical: Physical, facts: Facts) -> bool:
     return not best and monotonic() - facts.asked_at > _AGAIN
 
 
-def look(physical: Physical, along: bytes) -> tuple[Abilities, PGresult]:
-    """Find out what *physical*'s node can do, and put the question *along* to it.
-
-    One round trip, on Aurora two.
-    """
+def look(physical: Physical) -> Abilities:
+    """Find out what *physical*'s node can do. One round trip, on Aurora two."""
     standby = physical.standby
     trials = {**_EITHER, **(_READER if standby else _WRITER)}
     if standby and physical.pgconn.server_version >= _WAITS:
         trials |= _WAIT
-    *answers, answer = each(physical, [*trials.values(), along])
-    values = _values(trials, answers)
+    values = _values(trials, each(physical, list(trials.values())))
     found = _of_reader(physical, values) if standby else _of_writer(values)
     version = physical.pgconn.server_version
-    return replace(found, standby=standby, version=version), answer[0][0]
+    return replace(found, standby=standby, version=version)
 
 
 def _of_writer(values: dict[str, bytes | None]) -> Abilities:

@@ -55,16 +55,11 @@ _FORKED = (
 )
 
 
-#: Every part of the question: what is asked of a node that nobody knows yet.
-_EVERYTHING = frozenset((*_CONTROL, "recovering", "system", "replayed", "lsn"))
-_EVERYTHING |= {"clock", "horizon"}
-
-
 def sample(physical: Physical, facts: Facts) -> Sample:
     """Ask *physical*'s node what it is now. One round trip.
 
-    The first time, and when the node has become another, it is learnt what it can be
-    asked, in the same trip unless it refuses something.
+    The first time, and when the node has become another, one more to learn what it
+    can be asked.
     """
     found = None
     if not abilities.outdated(physical, facts):
@@ -84,14 +79,12 @@ def _as_known(found: Sample, facts: Facts) -> bool:
 
 def _look(physical: Physical, facts: Facts) -> Sample:
     facts.doubted = False
-    asked_at = facts.asked_at = monotonic()
-    question = _question(_EVERYTHING, standby=physical.standby)
-    facts.abilities, answer = abilities.look(physical, question)
-    if answer.status == pq.ExecStatus.TUPLES_OK:
-        return _told(answer, asked_at)
+    facts.asked_at = monotonic()
+    facts.abilities = abilities.look(physical)
+    # In a trip of its own: how long that takes is the node's latency.
     found = _ask(physical, facts)
     if found is None:
-        raise pgerrors.error_from_result(answer)
+        raise pgerrors.OperationalError("the node refuses to say what it is")
     return found
 
 
