@@ -13,12 +13,12 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from globaldb.core.lending import Outcome
-from globaldb.core.position import Position
 from globaldb.errors import DeadlineExceededError, Error
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from globaldb.core.position import Position
     from globaldb.runtime.cluster import ClusterRuntime
 
 #: How often a read waits for a question that fails before it goes its own way.
