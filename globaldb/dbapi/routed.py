@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
+from globaldb.config.values import read_duration
 from globaldb.core.consistency import (
     Consistency,
     parse_consistency,
@@ -15,14 +16,15 @@ from globaldb.runtime import flow
 from globaldb.runtime.shell import drive
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
     from globaldb.core.routing import Route
     from globaldb.core.token import Token
     from globaldb.runtime.session import Session
 
-_OPTIONS = (
+
+_OPTIONS: Final = (
     "consistency",
     "route",
     "region",
@@ -60,18 +62,15 @@ class Routed:
         """Apply options inside the block.
 
         *consistency*, *route* (``auto``, ``reader``, ``writer``; a write goes to the
-        writer whatever it says), *region*, *max_staleness* and *timeout* (seconds),
+        writer whatever it says), *region*, *max_staleness* and *timeout* (seconds, or
+        a text such as ``250ms``),
         *transaction_reads* (``verified``, ``local``, ``writer``).
         """
         with self.story():
             for name in options:
                 _refuse_unknown(name)
-            if "consistency" in options:
-                options["consistency"] = _consistency(options["consistency"])
-            if "transaction_reads" in options:
-                choice = options["transaction_reads"]
-                options["transaction_reads"] = parse_transaction_reads(choice)
-            applied = self.session.using(**options)
+            read = {name: _read(name, value) for name, value in options.items()}
+            applied = self.session.using(**read)
             applied.__enter__()
         try:
             yield self
@@ -127,3 +126,16 @@ def _consistency(value: Consistency | str | None) -> Consistency | None:
     if value is None or isinstance(value, Consistency):
         return value
     return parse_consistency(value)
+
+
+def _read(name: str, value: Any) -> Any:
+    """Return the value of one option of ``using``, which may be a text."""
+    if name in ("max_staleness", "timeout") and value is not None:
+        return read_duration(name, value)
+    return _READERS[name](value) if name in _READERS else value
+
+
+_READERS: Final[Mapping[str, Callable[[Any], Any]]] = {
+    "consistency": _consistency,
+    "transaction_reads": parse_transaction_reads,
+}

@@ -569,7 +569,10 @@ def test_a_move_that_takes_too_long_ends_the_transaction(
     conn.execute("SAVEPOINT a")
     with admin(lab) as other, other.transaction():
         other.execute("LOCK TABLE tr")
-        with conn.using(timeout=0.2), pytest.raises(globaldb.DeadlineExceededError):
+        with (
+            conn.using(timeout="200ms"),
+            pytest.raises(globaldb.DeadlineExceededError),
+        ):
             conn.execute(UPDATE, (1,))
     with pytest.raises(globaldb.Error):
         conn.execute("ROLLBACK TO a")
