@@ -31,6 +31,8 @@ _MOST: Final = 8
 #: Transaction ids are left out of a longer text that has another form to offer.
 _LONGEST: Final = 200
 _CHECKSUM: Final = 8
+#: Of a transaction: 64 bits.
+_LARGEST_ID: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 # No sign, no leading zero, no other alphabet's digits: one text for each number.
 _NUMBER: Final = "(?:0|[1-9a-f][0-9a-f]{0,%d})"
@@ -260,7 +262,11 @@ def _ids(text: str) -> frozenset[int]:
     steps = [int(step, 16) for step in text.split("-")]
     if 0 in steps and len(steps) > 1:
         raise _damaged()
-    return frozenset(accumulate(steps)) - {0}
+    ids = frozenset(accumulate(steps)) - {0}
+    if any(each > _LARGEST_ID for each in ids):
+        # A server would refuse the question, and not the token.
+        raise _damaged()
+    return ids
 
 
 def _check_signature(body: str, signature: str, secrets: Sequence[str]) -> None:

@@ -88,7 +88,7 @@ class Freshness:
         for _ in range(_ATTEMPTS):
             question = self._join(began, deadline)
             if not question.over:
-                self._put(question)
+                self._put(question, deadline)
             if question.answer is not None:
                 return question.answer
         return None
@@ -130,9 +130,13 @@ class Freshness:
         until = lost_at if deadline is None else min(lost_at, deadline)
         self._changed.wait(max(until - now, 0.001))
 
-    def _put(self, question: _Question) -> None:
+    def _put(self, question: _Question, deadline: float | None) -> None:
+        """Ask, no longer than the asker has time: those who wait with it ask anew."""
+        until = monotonic() + self._longest
+        if deadline is not None:
+            until = min(until, deadline)
         try:
-            question.answer = self._ask(monotonic() + self._longest)
+            question.answer = self._ask(until)
         finally:
             with self._changed:
                 self._end(question)

@@ -451,3 +451,16 @@ def test_a_key_is_a_text(wrong: object) -> None:
     with pytest.raises(globaldb.ProgrammingError, match="session_key"):
         with globaldb.session_key(wrong):  # type: ignore[arg-type]
             pass
+
+
+def test_a_commit_in_two_phases_is_published_as_any_other(
+    lab: Lab, store: ValkeyServer
+) -> None:
+    with sharing(lab, store, autocommit=False) as found, found.connect() as conn:
+        with globaldb.session_key("user:two"), store.client() as client:
+            conn.tpc_begin(conn.xid(1, "shared", "two"))
+            conn.execute("INSERT INTO s_t VALUES (1)")
+            conn.tpc_prepare()
+            client.flushall()
+            conn.tpc_commit()
+            assert client.dbsize() > 0

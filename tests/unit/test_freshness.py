@@ -205,3 +205,14 @@ def test_one_that_never_came_back_does_not_count_for_ever() -> None:
     freshness = Freshness(lambda _: None, longest=-1.0)
     assert freshness.go_alone()
     assert freshness.go_alone()
+
+
+def test_the_one_who_asks_asks_no_longer_than_its_own_deadline() -> None:
+    asked: list[float] = []
+
+    def ask(deadline: float) -> None:
+        asked.append(deadline)
+
+    deadline = monotonic() + 0.5
+    assert Freshness(ask, longest=LIMIT).newest(deadline) is None
+    assert max(asked) <= deadline

@@ -259,3 +259,13 @@ def test_a_damaged_text_is_not_merged(text: str) -> None:
 def test_the_reason_survives_pickling() -> None:
     error = TokenError("no", reason="expired")
     assert pickle.loads(pickle.dumps(error)).reason == "expired"
+
+
+def test_no_token_names_a_transaction_that_no_server_could_be_asked_about() -> None:
+    largest = Seen("one", 1, Position(xids=frozenset((2**64 - 1,))), 1)
+    beyond = Seen("one", 1, Position(xids=frozenset((2**64 - 1, 2**64))), 1)
+    options = {"secrets": (), "system": "one", "now": 1.0, "max_age": None}
+
+    assert read(Token.of(largest, None), **options) == largest
+    with pytest.raises(TokenError, match="damaged"):
+        read(Token.of(beyond, None), **options)

@@ -21,10 +21,12 @@ from globaldb.drivers.psycopg.wire import Call
 from globaldb.errors import NotSupportedError, ProgrammingError
 from globaldb.runtime import flow
 from globaldb.runtime.flow.execute import run
+from globaldb.runtime.flow.shared import share
 from globaldb.runtime.shell import drive
 
 if TYPE_CHECKING:
     from globaldb.dbapi.postgresql.connection import Connection
+    from globaldb.runtime.session import Session
 
 
 def begin(face: Connection, xid: Xid | str) -> None:
@@ -108,7 +110,13 @@ def _run(face: Connection, template: Any, xid: Xid, statement: Statement) -> Non
     query = sql.SQL(template).format(sql.Literal(str(xid)))
     cursor = psycopg.Cursor(face)
     work = CursorWork(Call(cursor, query), statement, face.session.deadline())
-    drive(run(face.session, work))
+    drive(_run_and_share(face.session, work))
+
+
+async def _run_and_share(session: Session, work: CursorWork) -> None:
+    await run(session, work)
+    if session.shared is not None:
+        await share(session)
 
 
 def _xid(xid: Xid | str) -> Xid:

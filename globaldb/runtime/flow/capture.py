@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from globaldb.core.faults import Fault
 from globaldb.core.position import Position
 from globaldb.core.trip import Trip
+from globaldb.errors import Error
 from globaldb.runtime.flow.faults import fault_of, raise_of_writer
 from globaldb.runtime.flow.fence import look, replayed
 
@@ -87,7 +88,12 @@ async def leave_reader(session: Session) -> bool:
         return True
     if not state.reachable:
         return False
-    lease = await session.shell.borrow(node, session.deadline())
+    try:
+        lease = await session.shell.borrow(node, session.deadline())
+    except Error:
+        # It is gone, or has no connection to spare: the writer knows as much.
+        session.cluster.suspect(node.name)
+        return False
     try:
         asked_at = monotonic()
         answer = await replayed(session, node, lease)

@@ -89,7 +89,8 @@ async def next_statement(session: Session, work: Work) -> None:
     if not _noted(session, journal, work):
         await move(session, work)
         return
-    session.route = _route(work.statement, node, READS_SO_FAR, Fence.EXACT)
+    fence = _fence(session, node, journal)
+    session.route = _route(work.statement, node, READS_SO_FAR, fence)
 
 
 def _still_fresh(session: Session, node: Node, journal: Journal) -> bool:
@@ -115,6 +116,14 @@ def _wants_the_writer(session: Session) -> bool:
     if session.route_option == "writer" or not session.may_read_first:
         return True
     return session.consistency is Consistency.GLOBAL
+
+
+def _fence(session: Session, node: Node, journal: Journal) -> Fence:
+    """Return what it rests on that the reader is fresh enough."""
+    if session.consistency is not Consistency.SESSION or journal.required is None:
+        return Fence.NONE
+    place = place_at(session, node, journal.required)
+    return Fence.BOUNDED if isinstance(place, str) else place.fence
 
 
 def _has(session: Session, node: Node, required: Position | None) -> bool:
