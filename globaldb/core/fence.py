@@ -82,14 +82,18 @@ class Facts:
         """What the node can do as far as known."""
         return self.abilities or UNKNOWN
 
-    @property
-    def parts(self) -> frozenset[str] | None:
-        """What may be asked; None while not known: then everything is."""
-        return None if self.abilities is None else self.abilities.parts
+    def writer_parts(self) -> frozenset[str] | None:
+        """Return what a writer may be asked; None where unknown: then everything.
 
-    def has(self, part: str) -> bool:
-        """Whether *part* may be asked."""
-        return self.abilities is None or part in self.abilities.parts
+        What was found while it was a standby says nothing of it as the writer.
+        """
+        known = self.abilities
+        return None if known is None or known.standby else known.parts
+
+    def may_ask(self, part: str) -> bool:
+        """Whether a writer may be asked for *part*."""
+        parts = self.writer_parts()
+        return parts is None or part in parts
 
     def refused(self, means: Means) -> None:
         """Take note that a node has refused what it was known to be able to."""

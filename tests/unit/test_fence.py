@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, strategies as st
 
@@ -94,9 +96,22 @@ def test_a_reported_lag_is_believed_rather_than_the_window() -> None:
 
 def test_what_was_refused_is_left_out_and_looked_at_again() -> None:
     facts = Facts()
-    assert facts.has("xid")
+    assert facts.may_ask("xid")
     facts.abilities = reader(LSN, XID)
     facts.refused(LSN)
     assert facts.now.means == {XID}
     assert facts.doubted
-    assert not facts.has("xid")
+    facts.abilities = Abilities(parts=frozenset(("lsn", "xid")))
+    facts.lacks("xid")
+    assert not facts.may_ask("xid")
+    assert facts.may_ask("lsn")
+
+
+def test_what_was_found_of_a_standby_says_nothing_of_it_as_the_writer() -> None:
+    facts = Facts()
+    facts.abilities = Abilities(standby=True, parts=frozenset(("clock",)))
+    assert facts.writer_parts() is None
+    assert facts.may_ask("lsn")
+    facts.abilities = replace(facts.abilities, standby=False)
+    assert facts.writer_parts() == {"clock"}
+    assert not facts.may_ask("lsn")

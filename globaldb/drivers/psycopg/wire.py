@@ -208,7 +208,7 @@ def _together(
         *repeat.commands(pgconn, trip.repeats),
     ]
     facts = statement.physical.facts
-    asks = trip.capture and not trip.alone and facts.has("xid")
+    asks = trip.capture and not trip.alone and facts.may_ask("xid")
     commands, first, asked = _line_up(pgconn, statement, before, asks=asks)
     pgconn.enter_pipeline_mode()
     reply.sent = True
@@ -223,7 +223,7 @@ def _together(
     if commands:
         queue(pgconn, commands)
     if trip.capture:
-        asking = position.behind_commit(facts.parts)
+        asking = position.behind_commit(facts.writer_parts())
         queue(pgconn, [partial(pgconn.send_query_params, asking, None)])
     yield from generators.send(pgconn)
     if streamed:

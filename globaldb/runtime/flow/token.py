@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from globaldb.core.session import OLDER_TIMELINE
 from globaldb.core.token import Seen, Token, parts, read, told
-from globaldb.errors import TokenError
+from globaldb.errors import NotSupportedError, TokenError
 from globaldb.runtime import events
 from globaldb.runtime.flow.capture import capture_at_writer, current_position
 
@@ -20,12 +20,21 @@ if TYPE_CHECKING:
 
 
 async def issue(session: Session) -> Token:
-    """Return everything the session has written or read so far as a token."""
+    """Return everything the session has written or read so far as a token.
+
+    Raises `NotSupportedError` where the writer tells no position in any form.
+    """
     position = await current_position(session)
     if position is not None and not told(position):
         # In no form that the writer gave could it be told to others.
         await capture_at_writer(session)
         position = session.books.floor
+    if position is not None and not told(position):
+        raise NotSupportedError(
+            "the writer tells no position, neither in its log nor by a transaction or "
+            "its clock, so no other process can be told what to wait for. SHOW GLOBALDB "
+            "NODES shows what each node can tell"
+        )
     return sealed(session.cluster, position)
 
 
