@@ -24,7 +24,7 @@ pytestmark = pytest.mark.lab
 REGIONS = ("us-west-2", "ap-south-1", "ap-southeast-2")
 RTT = {(a, b): 0.0 if a == b else 0.02 for a in REGIONS for b in REGIONS}
 #: Seconds of a run under faults; `make verify` has the long ones.
-SECONDS = 22.0
+SECONDS = 12.0
 
 Capture = pytest.CaptureFixture[str]
 
