@@ -80,6 +80,7 @@ def test_what_a_savepoint_undid_at_the_reader_is_not_in_force_at_the_writer(
         lambda conn: conn.execute(UPDATE, (1,)),
         lambda conn: conn.cursor().executemany(UPDATE, [(1,)]),
         lambda conn: next(conn.cursor().stream("SELECT 1")),
+        lambda conn: conn.transaction().__enter__(),
     ],
 )
 def test_a_transaction_that_failed_at_the_reader_is_brought_back_by_its_savepoint(
@@ -89,13 +90,40 @@ def test_a_transaction_that_failed_at_the_reader_is_brought_back_by_its_savepoin
     conn.execute("SAVEPOINT a")
     with pytest.raises(psycopg.errors.DivisionByZero):
         conn.execute("SELECT 1 / v FROM rv")
-    with pytest.raises(psycopg.InternalError, match="aborted"):
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction, match="aborted"):
         write(conn)
     conn.execute("ROLLBACK TO a")
     conn.execute(UPDATE, (2,))
     conn.commit()
 
     assert values(lab) == {2: 1}
+
+
+def test_a_block_in_a_failed_transaction_does_not_bring_it_back(
+    conn: Connection,
+) -> None:
+    begin_reading(conn)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        conn.execute("SELECT 1 / v FROM rv")
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction), conn.transaction():
+        pass
+    assert conn.info.transaction_status.name == "INERROR"
+    conn.rollback()
+    begin_reading(conn)
+
+
+def test_nothing_is_pinned_to_a_reader_whose_transaction_failed(
+    lab: Lab, conn: Connection
+) -> None:
+    begin_reading(conn)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        conn.execute("SELECT 1 / v FROM rv")
+    conn.fileno()
+    conn.rollback()
+    conn.execute(UPDATE, (1,))
+    conn.commit()
+
+    assert values(lab) == {1: 1}
 
 
 def test_a_parameter_that_cannot_be_sent_leaves_the_transaction_usable(

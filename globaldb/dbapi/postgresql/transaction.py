@@ -6,8 +6,9 @@ import logging
 from typing import TYPE_CHECKING, Self
 
 import psycopg
+from psycopg import errors as pgerrors
 
-from globaldb.core.transaction import TransactionMode
+from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.dbapi.postgresql.story import raise_both
 from globaldb.runtime import flow
 from globaldb.runtime.flow.execute import quoted
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from globaldb.dbapi.postgresql.connection import Connection
 
 logger = logging.getLogger("globaldb")
+
+_ABORTED = (
+    "current transaction is aborted, commands ignored until end of transaction block"
+)
 
 
 class RoutedTransaction(psycopg.Transaction):
@@ -33,8 +38,11 @@ class RoutedTransaction(psycopg.Transaction):
     def __enter__(self) -> Self:
         with self._conn.lock:
             self._check_enter()
-            self.status = self.Status.ACTIVE
             session = self._conn.session
+            if session.transaction.state is TransactionState.FAILED:
+                # What the server would say to its SAVEPOINT, which is not sent yet.
+                raise_both(self._conn, pgerrors.InFailedSqlTransaction(_ABORTED))
+            self.status = self.Status.ACTIVE
             session.refuse_closed()
             self._outer_transaction = not session.transaction.active
             depth = self._conn._num_transactions

@@ -86,24 +86,18 @@ async def hold(
 
 
 def _refuse_failed(session: Session) -> None:
-    """Refuse what could not run any more, at a reader or anywhere."""
-    if session.transaction.state is not TransactionState.FAILED:
-        return
-    if session.lease is None:
+    """Refuse what could not run any more anywhere."""
+    if session.transaction.state is TransactionState.FAILED and session.lease is None:
         raise InternalError(
             "the transaction is over at the server (its connection was lost, or it "
             "had to start over): roll back, then try again"
-        )
-    if session.journal is not None:
-        raise InternalError(
-            "current transaction is aborted, commands ignored until end of transaction "
-            "block: roll back, or roll back to a savepoint, then try again"
         )
 
 
 async def _settle_down(session: Session, work: Work) -> None:
     """Have a transaction where what nobody can repeat may run."""
-    if session.journal is not None:
+    failed = session.transaction.state is TransactionState.FAILED
+    if session.journal is not None and not failed:
         await upgrade.move(session, None)
     await leave_if_needed(session, work.statement)
     session.moored = True
@@ -145,7 +139,7 @@ async def settle_hold(
         session.certainly_defined(defining)
         session.defining = Defines.NOTHING
     session.failed(work.statement, reply)
-    if work.statement.verdict is Verdict.PIN and not failed:
+    if work.statement.verdict is Verdict.PIN and not failed and session.on_writer:
         session.pinned_whole = True
     if session.transaction.active and status is not LinkStatus.LOST:
         return
