@@ -82,7 +82,10 @@ class SessionStore:
             pipe.mget(_names(key))
             pipe.info("server")
             (text, unknown), server = pipe.execute()
-            token = None if text is None else text.decode("ascii", "replace")[_ORDER:]
+            if isinstance(text, bytes):
+                # A URL may ask for texts instead.
+                text = text.decode("ascii", "replace")
+            token = None if text is None else text[_ORDER:]
             return Kept(token, unknown is None and self._complete(server))
 
         return self._try(ask) or NOTHING

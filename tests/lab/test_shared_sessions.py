@@ -464,3 +464,14 @@ def test_a_commit_in_two_phases_is_published_as_any_other(
             client.flushall()
             conn.tpc_commit()
             assert client.dbsize() > 0
+
+
+def test_a_url_that_asks_for_texts_is_served_with_texts(
+    lab: Lab, store: ValkeyServer
+) -> None:
+    url = f"{store.url}?decode_responses=True"
+    with sharing(lab, store, session_store=url) as found, found.connect() as conn:
+        for _ in range(2):
+            with globaldb.session_key("user:texts"):
+                conn.execute("INSERT INTO s_t VALUES (1)")
+                count(conn)

@@ -72,7 +72,9 @@ def _fetch(draft: Path) -> None:
 def _libraries_of(draft: Path, apt: list[str]) -> list[str]:
     """Return the libraries that the server and its programs are linked with."""
     told = _run("apt-cache", *apt, "depends", "--important", *_SERVER, folder=draft)
-    return sorted(set(re.findall(r"Depends: ((?:lib|zlib)[a-z0-9.+-]*)$", told, re.MULTILINE)))
+    return sorted(
+        set(re.findall(r"Depends: ((?:lib|zlib)[a-z0-9.+-]*)$", told, re.MULTILINE))
+    )
 
 
 def _settle(root: Path, tool: Path) -> None:
