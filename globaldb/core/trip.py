@@ -45,6 +45,8 @@ class Trip:
     alone: bool = False
     #: Several statements in one text: the simple protocol, no position behind it.
     script: bool = False
+    #: Nobody's work is on the connection: when late, it is hung up on, not cancelled.
+    expendable: bool = False
 
     @property
     def plain(self) -> bool:

@@ -86,7 +86,7 @@ class BlockingShell:
         reply = Reply(asked_at=time.monotonic())
         self.busy = link
         try:
-            with link.until(deadline):
+            with link.until(deadline, expendable=trip.expendable):
                 self._cluster.driver.travel(link, call, trip, reply)
         except Exception as error:
             if reply.sent and not self._cluster.driver.knows(error):

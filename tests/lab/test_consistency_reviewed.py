@@ -7,7 +7,17 @@ from typing import Any
 
 import psycopg
 import pytest
-from promises import FAR, HOME, READER, admin, caught_up, cluster, one, table
+from promises import (
+    FAR,
+    HOME,
+    READER,
+    admin,
+    caught_up,
+    cluster,
+    one,
+    table,
+    within,
+)
 
 import globaldb
 from globaldb.lab import Lab, LabSpec
@@ -277,3 +287,18 @@ def test_a_two_phase_transaction_may_read_first(lab: Lab, conn: Connection) -> N
     conn.tpc_prepare()
     conn.tpc_commit()
     begin_reading(conn)
+
+
+def test_a_reader_that_hangs_does_not_hold_up_the_move(
+    lab: Lab, conn: Connection
+) -> None:
+    begin_reading(conn)
+    lab.freeze(FAR, READER)
+    try:
+        with within(3.0), conn.using(timeout=2.0):
+            conn.execute(UPDATE, (1,))
+    finally:
+        lab.thaw(FAR, READER)
+    conn.commit()
+
+    assert values(lab) == {1: 1}

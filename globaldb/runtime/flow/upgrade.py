@@ -47,6 +47,9 @@ _ELSEWHERE = (
 )
 _MOVED = "transaction_moved"
 
+#: Seconds that a reader may take to end what was read there: else it is hung up on.
+_FAREWELL = 0.5
+
 
 async def first_statement(session: Session, work: Work) -> None:
     """Place a transaction, and run its first statement there."""
@@ -215,10 +218,11 @@ async def _leave(
     try:
         if link.link_status in (LinkStatus.OPEN, LinkStatus.FAILED):
             attempted = link.settings
-            patience = monotonic() + session.cluster.config.connect_timeout
+            patience = monotonic() + _FAREWELL
             if deadline is not None:
                 patience = min(patience, deadline)
-            await session.shell.travel(link, b"ROLLBACK", Trip(alone=True), patience)
+            trip = Trip(alone=True, expendable=True)
+            await session.shell.travel(link, b"ROLLBACK", trip, patience)
             link.settings = after_rollback(session.applied_before, attempted)
     finally:
         session.hand_back(lease, reader)
