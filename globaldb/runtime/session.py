@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from globaldb.core.consistency import TransactionReads
+from globaldb.core.consistency import Consistency, TransactionReads
 from globaldb.core.hints import ROUTES
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers, keeps_a_snapshot
@@ -27,9 +27,9 @@ from globaldb.runtime.session_key import Shared
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from globaldb.core.consistency import Consistency
     from globaldb.core.journal import Journal
     from globaldb.core.lending import Lease
+    from globaldb.core.position import Position
     from globaldb.core.settings import Settings
     from globaldb.core.shapes import Trail
     from globaldb.core.statement import Statement
@@ -93,6 +93,8 @@ class Session:
         #: The connection that ran this session's last statement on the writer.
         self.wrote_on: Any = None
         self.node: Node | None = None
+        #: What the reader held was fenced by when it was taken.
+        self.met: Position | None = None
         #: Something lives on the lease that any statement may depend on.
         self.pinned_whole = False
         #: Only those that name one of these depend on the lease.
@@ -326,6 +328,8 @@ class Session:
         self._of_writer = node.state.role is Role.WRITER
         self.lease = lease
         self.node = node
+        fenced = self._consistency is Consistency.SESSION
+        self.met = self.books.floor if fenced else None
         self.hot = None
 
     def release(self, outcome: Outcome | None = None) -> None:

@@ -559,7 +559,8 @@ def test_a_move_that_finds_no_writer_ends_the_transaction(
     with pytest.raises(psycopg.InternalError, match="roll back"):
         conn.execute(READ, (1,))
     conn.rollback()
-    assert value(conn, 1) == 0
+    with conn.using(consistency="eventual"):
+        assert value(conn, 1) == 0
 
 
 def test_a_move_that_takes_too_long_ends_the_transaction(
@@ -606,6 +607,45 @@ def test_a_token_from_the_middle_covers_what_was_read(
         other.observe(conn.token)
         assert value(other, 1) == 3
     assert value(conn, 2) == 0
+    assert role(conn) == "reader"
+
+
+@pytest.mark.parametrize("ask", ["token", "global", "writer"])
+@pytest.mark.parametrize("moored", [False, True], ids=["", "set local"])
+def test_a_read_only_transaction_reads_nothing_older_than_asked_for_meanwhile(
+    lab: Lab, found: globaldb.Cluster, conn: Connection, ask: str, *, moored: bool
+) -> None:
+    conn.read_only = True
+    if moored:
+        conn.execute("SET LOCAL statement_timeout = 5000")
+    assert value(conn, 1) == 0
+    assert role(conn) == "reader"
+    lab.lag(FAR, 5)
+    with found.connect() as other:
+        other.execute(UPDATE, (1,))
+        other.commit()
+        token = other.token
+    options = {"global": {"consistency": "global"}, "writer": {"route": "writer"}}
+    if ask == "token":
+        conn.observe(token)
+    with conn.using(**options.get(ask, {})):
+        if moored:
+            with pytest.raises(globaldb.StalenessError):
+                value(conn, 1)
+        else:
+            assert value(conn, 1) == 1
+
+
+def test_a_snapshot_stays_as_old_as_it_is(
+    lab: Lab, found: globaldb.Cluster, conn: Connection
+) -> None:
+    conn.execute("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+    assert value(conn, 1) == 0
+    with found.connect() as other:
+        other.execute(UPDATE, (1,))
+        other.commit()
+        conn.observe(other.token)
+    assert value(conn, 1) == 0
     assert role(conn) == "reader"
 
 
