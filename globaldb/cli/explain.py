@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import globaldb
@@ -49,6 +51,9 @@ def run(args: argparse.Namespace) -> int:
     ):
         # An application has it soon after its start; a command does not live so long.
         cluster.runtime.knowledge.update(catalog_of(cluster.config))
+        with contextlib.suppress(globaldb.NoNodeAvailableError):
+            patience = monotonic() + cluster.config.connect_timeout
+            cluster.runtime.await_writer(patience)
         for sql in _given(args.statement):
             route = connection.explain_route(sql)
             print(
