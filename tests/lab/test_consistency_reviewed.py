@@ -24,7 +24,12 @@ from globaldb.lab import Lab, LabSpec
 
 pytestmark = pytest.mark.lab
 
-SPEC = LabSpec(regions={HOME: 0, FAR: 1}, rtt={(HOME, FAR): 0.03})
+#: What the server writes for itself is flushed, and so sent to its reader, at once.
+SPEC = LabSpec(
+    regions={HOME: 0, FAR: 1},
+    rtt={(HOME, FAR): 0.03},
+    settings={"wal_writer_delay": "10ms"},
+)
 UPDATE = "UPDATE rv SET v = v + 1 WHERE id = %s"
 Connection = Any
 

@@ -14,7 +14,12 @@ from globaldb.lab import Lab, LabSpec
 
 pytestmark = pytest.mark.lab
 
-SPEC = LabSpec(regions={HOME: 0, FAR: 1}, rtt={(HOME, FAR): 0.005})
+#: What the server writes for itself is flushed, and so sent to its reader, at once.
+SPEC = LabSpec(
+    regions={HOME: 0, FAR: 1},
+    rtt={(HOME, FAR): 0.005},
+    settings={"wal_writer_delay": "10ms"},
+)
 Connection = Any
 
 
