@@ -192,6 +192,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default="verified",
         choices=("verified", "local", "writer"),
     ),
+    Option(
+        "forwarding",
+        Kind.TEXT,
+        "Who takes a write from a reader region to the writer: globaldb, the reader by "
+        "itself, or globaldb within Aurora's limits",
+        default="driver",
+        choices=("driver", "native", "strict"),
+    ),
     duration(
         "timeout", None, "Deadline of a statement", minimum=0.001, may_be_none=True
     ),

@@ -49,6 +49,7 @@ class Config:
     consistency: Consistency | None
     autocommit: bool
     transaction_reads: str
+    forwarding: str
     timeout: float | None
     max_staleness: float | None
     safe_lag_window: float
