@@ -19,8 +19,11 @@ class Means(Enum):
 
     #: The server waits by itself until it has replayed a log position.
     WAIT_FOR_LSN = "wait_for_lsn"
+    #: The same for transactions of MySQL and MariaDB.
+    WAIT_FOR_GTID = "wait_for_gtid"
     #: It tells how far it has replayed, and is asked again and again.
     LSN = "lsn"
+    GTID = "gtid"
     #: It tells whether it has seen a transaction end.
     XID = "xid"
     #: It tells how late it is, or when what it replayed last was committed.
@@ -33,8 +36,20 @@ class Means(Enum):
         """Whether it proves that the reader has it, and not only that it should."""
         return self not in _BY_TIME
 
+    @property
+    def by_log(self) -> bool:
+        """Whether it compares places in the log."""
+        return self in _BY_LOG
+
+    @property
+    def waits(self) -> bool:
+        """Whether the server waits by itself."""
+        return self in _WAITING
+
 
 _BY_TIME: Final = frozenset((Means.LAG, Means.WINDOW))
+_BY_LOG: Final = (Means.WAIT_FOR_LSN, Means.WAIT_FOR_GTID, Means.LSN, Means.GTID)
+_WAITING: Final = frozenset((Means.WAIT_FOR_LSN, Means.WAIT_FOR_GTID))
 
 #: Seconds by which a reader must be past a moment. A commit takes its time before it
 #: takes its place in the log, so commits are not strictly in the order of their
@@ -49,8 +64,8 @@ class Abilities:
     standby: bool = False
     #: As the server numbers it: 180006.
     version: int = 0
-    #: As a reader: its fences. As the writer: LSN, XID or LAG for each form of a
-    #: position it can tell (LAG is the moment).
+    #: As a reader: its fences. As the writer: LSN, GTID, XID or LAG for each form of
+    #: a position it can tell (LAG is the moment).
     means: frozenset[Means] = frozenset()
     #: Its lag is reported by the storage, not guessed from what was replayed last:
     #: that nothing has happened lately does not make it look late.
@@ -66,7 +81,7 @@ UNKNOWN: Final = Abilities()
 class Facts:
     """What is known of one node's abilities; its connections share it."""
 
-    __slots__ = ("abilities", "asked_at", "doubted", "reign")
+    __slots__ = ("abilities", "asked_at", "doubted", "epoch", "reign")
 
     def __init__(self) -> None:
         self.abilities: Abilities | None = None
@@ -76,6 +91,8 @@ class Facts:
         self.doubted = False
         #: Number of the reign in which it became the writer; 0 if it never did.
         self.reign = 0
+        #: The epoch of the topology in which it was last seen to be the writer.
+        self.epoch = 0
 
     @property
     def now(self) -> Abilities:
@@ -116,18 +133,17 @@ class Question:
     patience: float = 0.0
 
 
-#: Asks a reader only how far it has replayed.
+#: Asks a reader only how far it has replayed, in whichever form it has.
 HOW_FAR: Final = Question(Means.LSN, Position())
 
 
 def means_for(position: Position, reader: Abilities) -> Means:
     """Choose how to find out whether *reader* has reached *position*."""
     able = reader.means
-    if position.lsn is not None:
-        if Means.WAIT_FOR_LSN in able:
-            return Means.WAIT_FOR_LSN
-        if Means.LSN in able:
-            return Means.LSN
+    if position.log is not None:
+        for means in _BY_LOG:
+            if means in able:
+                return means
     if position.xids and Means.XID in able:
         return Means.XID
     if position.moment is not None and Means.LAG in able:
@@ -150,7 +166,9 @@ def best(reader: Abilities) -> Means:
 
 _NEEDS: Final = {
     Means.WAIT_FOR_LSN: Means.LSN,
+    Means.WAIT_FOR_GTID: Means.GTID,
     Means.LSN: Means.LSN,
+    Means.GTID: Means.GTID,
     Means.XID: Means.XID,
     Means.LAG: Means.LAG,
 }

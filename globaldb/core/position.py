@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from globaldb.core.gtid import GtidSet, MariadbGtid
 from globaldb.errors import DataError
 
 
@@ -31,26 +32,45 @@ class Lsn:
             raise DataError(f"{text!r} is not a log position like '16/B374D848'")
         return cls(value, timeline)
 
-    def covers(self, other: Lsn) -> bool:
+    def covers(self, other: object) -> bool:
         """Whether everything at *other* is also at this position."""
         return (
-            self.timeline == other.timeline
+            isinstance(other, Lsn)
+            and self.timeline == other.timeline
             and self.timeline != 0
             and self.value >= other.value
         )
 
-    def merge(self, other: Lsn) -> Lsn:
+    def merge(self, other: object) -> Lsn:
         """Return the later of two positions; across timelines the newer timeline's.
+
+        Raises `DataError` for a position of another kind.
 
         A position on an older timeline is contained in a newer one only below their
         fork. Whoever merges across a promotion must have checked that: sessions do,
         by going to the writer (see `globaldb.core.session`).
         """
+        if not isinstance(other, Lsn):
+            raise DataError(f"{self} and {other} are not of one database")
         return max(self, other, key=lambda lsn: (lsn.timeline, lsn.value))
+
+    def simplified(self) -> Lsn:
+        """Return the position itself: it is short."""
+        return self
+
+    def on(self, timeline: int) -> Lsn:
+        """Return the same place of the log on *timeline*."""
+        return self if timeline == self.timeline else replace(self, timeline=timeline)
+
+    def __bool__(self) -> bool:
+        return self.value > 0
 
     def __str__(self) -> str:
         return f"{self.value >> 32:X}/{self.value & 0xFFFFFFFF:X}@{self.timeline}"
 
+
+#: A place in what a server writes down of its transactions, and readers repeat.
+LogPosition = Lsn | GtidSet | MariadbGtid
 
 #: Transactions a position may name; one that needs more names none.
 _MOST_XIDS = 8
@@ -64,7 +84,7 @@ class Position:
     merged, a form survives only where both have it.
     """
 
-    lsn: Lsn | None = None
+    log: LogPosition | None = None
     #: Transactions that must be visible, as 64-bit ids. None where what was seen is
     #: more than the session's own writes.
     xids: frozenset[int] | None = None
@@ -87,9 +107,9 @@ class Position:
         if ours is not None and theirs is not None and self.reign == other.reign:
             both = ours | theirs
             xids = both if len(both) <= _MOST_XIDS else None
-        lsn, read = _further(self, other)
+        log, read = _further(self, other)
         return Position(
-            lsn,
+            log,
             xids,
             None
             if self.moment is None or other.moment is None
@@ -107,25 +127,26 @@ class Position:
         """
         if earlier is None:
             return self
-        if self.lsn is None or earlier.lsn is None:
+        if self.log is None or earlier.log is None:
             return self
-        lsn, read = _further(self, earlier)
-        return replace(self, lsn=lsn, read=read)
+        log, read = _further(self, earlier)
+        return replace(self, log=log, read=read)
 
     def __str__(self) -> str:
-        if self.lsn is not None:
-            return str(self.lsn)
+        if self.log is not None:
+            return str(self.log)
         if self.xids:
             return "transaction " + ", ".join(str(xid) for xid in sorted(self.xids))
         return "not known" if self.moment is None else f"moment {self.moment:.3f}"
 
 
-def _further(one: Position, other: Position) -> tuple[Lsn | None, bool]:
-    """Return the later log position of two, and whether a reader told it."""
-    if one.lsn is None or other.lsn is None:
+def _further(one: Position, other: Position) -> tuple[LogPosition | None, bool]:
+    """Return the log position at or behind both, and whether a reader alone told it."""
+    if one.log is None or other.log is None:
         return None, False
-    lsn = one.lsn.merge(other.lsn)
-    return lsn, all(each.read for each in (one, other) if each.lsn == lsn)
+    log = one.log.merge(other.log).simplified()
+    parts = [each for each in (one, other) if each.log == log] or [one, other]
+    return log, all(each.read for each in parts)
 
 
 def _later(one: int | None, other: int | None) -> int | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from globaldb.core.position import Lsn
+from globaldb.core.gtid import GtidSet
+
+if TYPE_CHECKING:
+    from globaldb.core.position import LogPosition
 
 #: Answers kept one by one; of older ones there are ever fewer, the older the fewer.
 _NEWEST: Final = 256
 
-_value = attrgetter("value")
 _asked_at = attrgetter("asked_at")
 
 
@@ -22,10 +24,11 @@ class Told(NamedTuple):
     asked_at: float
     #: Everything up to the position was committed by then.
     answered_at: float
-    value: int
-    #: A transaction of this process had just been committed there, so that the answer
-    #: came about when the commit did.
-    commit: bool
+    #: It has everything that was committed before the question.
+    position: LogPosition
+    #: Where a transaction of this process had just been committed, so that the answer
+    #: came about when the commit did: its own position.
+    commit: LogPosition | None
 
 
 class Ages(NamedTuple):
@@ -49,25 +52,36 @@ class Progress:
         self._told: list[Told] = []
 
     def note(
-        self, lsn: Lsn, *, asked_at: float, answered_at: float, commit: bool = False
+        self,
+        log: LogPosition,
+        *,
+        asked_at: float,
+        answered_at: float,
+        commit: bool = False,
     ) -> None:
         """Take in an answer of the writer."""
-        if lsn.timeline > self.timeline:
-            self.timeline = lsn.timeline
+        if log.timeline > self.timeline:
+            self.timeline = log.timeline
             self._told = []
-        elif lsn.timeline < self.timeline:
+        elif log.timeline < self.timeline:
             return
-        told = self._told
+        told, whole = self._told, log
+        if isinstance(log, GtidSet) and commit:
+            if not told:
+                # Its own transaction alone: nobody knows yet what else there is.
+                return
+            # Numbers are given out in the order of commits, none is left out.
+            whole = log.merge(told[-1].position).closed()
         if told:
-            if lsn.value < told[-1].value:
+            if told[-1].position.covers(whole) and not whole.covers(told[-1].position):
                 return
             # What lies further on covers all that the one before it does.
             asked_at = max(asked_at, told[-1].asked_at)
-        told.append(Told(asked_at, answered_at, lsn.value, commit))
+        told.append(Told(asked_at, answered_at, whole, log if commit else None))
         if len(told) > 2 * _NEWEST:
             self._told = told[:-_NEWEST:2] + told[-_NEWEST:]
 
-    def since(self, moment: float) -> Lsn | None:
+    def since(self, moment: float) -> LogPosition | None:
         """Return a position that covers all that was committed before *moment*.
 
         The oldest one that is known to; None when the writer was not asked since.
@@ -75,20 +89,28 @@ class Progress:
         index = bisect_left(self._told, moment, key=_asked_at)
         if index == len(self._told):
             return None
-        return Lsn(self._told[index].value, self.timeline)
+        return self._told[index].position
 
-    def first(self, lsn: Lsn) -> Told | None:
-        """Return how the writer was first heard to be at *lsn* or behind it."""
-        if lsn.timeline != self.timeline:
+    def first(self, log: LogPosition) -> Told | None:
+        """Return how the writer was first heard to be at *log* or behind it."""
+        if log.timeline != self.timeline:
             return None
-        index = bisect_left(self._told, lsn.value, key=_value)
+
+        def there(told: Told) -> bool:
+            return told.position.covers(log)
+
+        index = bisect_left(self._told, True, key=there)  # noqa: FBT003 - what is looked for
         return self._told[index] if index < len(self._told) else None
 
-    def ages(self, replayed: Lsn, asked_at: float) -> Ages:
+    def ages(self, replayed: LogPosition, asked_at: float) -> Ages:
         """Compare with what a reader, asked at *asked_at*, had replayed."""
         if replayed.timeline != self.timeline:
             return Ages(None, None)
-        index = bisect_right(self._told, replayed.value, key=_value)
+
+        def ahead(told: Told) -> bool:
+            return not replayed.covers(told.position)
+
+        index = bisect_left(self._told, True, key=ahead)  # noqa: FBT003 - what is looked for
         absent = None
         if index < len(self._told):
             absent = asked_at - self._told[index].answered_at
@@ -96,7 +118,7 @@ class Progress:
             (
                 asked_at - told.answered_at
                 for told in self._told[max(index - 8, 0) : index][::-1]
-                if told.commit
+                if told.commit is not None
             ),
             None,
         )

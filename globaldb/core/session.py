@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
+from globaldb.core.position import Lsn
 from globaldb.core.timelines import Fate
 
 if TYPE_CHECKING:
@@ -148,13 +149,13 @@ class SessionState:
         required = [each for each in (self.apart, self.floor) if each is not None]
         self.apart = self.floor = None
         for position in required:
-            lsn = position.lsn
-            if lsn is None or lsn.timeline >= epoch:
+            log = position.log
+            if log is None or log.timeline >= epoch:
                 self.require(position)
                 continue
-            fate = timelines.fate(lsn, epoch)
+            fate = timelines.fate(log, epoch)
             if fate is Fate.SURVIVES:
-                self.require(replace(position, lsn=replace(lsn, timeline=epoch)))
+                self.require(replace(position, log=log.on(epoch)))
                 continue
             self.lost_position(OLDER_TIMELINE)
             if fate is Fate.LOST and not position.read:
@@ -222,17 +223,19 @@ class SessionState:
 
 def _timeline(position: Position) -> int:
     """Return the timeline *position* is on; 0 when its form does not tell."""
-    return 0 if position.lsn is None else position.lsn.timeline
+    return 0 if position.log is None else position.log.timeline
 
 
 def _far_beyond(floor: Position, position: Position) -> bool:
     """Whether *floor* is further ahead of the writer's *position* than can be.
 
-    A little it may be: the writer tells of what it has flushed behind some commits,
-    and of what it is still to flush behind others.
+    A little a log position may be: the writer tells of what it has flushed behind some
+    commits, and of what it is still to flush behind others.
     """
-    return (
-        floor.lsn is not None
-        and position.lsn is not None
-        and floor.lsn.value > position.lsn.value + _UNFLUSHED
-    )
+    log, there = floor.log, position.log
+    if log is None or there is None:
+        return False
+    if isinstance(log, Lsn) and isinstance(there, Lsn):
+        return log.value > there.value + _UNFLUSHED
+    # A commit's own position tells of nothing else.
+    return position.xids is None and not there.covers(log)

@@ -175,14 +175,14 @@ class TableFloors:
 def _beyond(floor: Floor | None, seen: Position) -> Floor:
     """Return *floor*, raised to what was *seen* at the writer, but not in time."""
     if floor is None:
-        return Floor(Position(seen.lsn, moment=0.0, reign=seen.reign), 0.0)
+        return Floor(Position(seen.log, moment=0.0, reign=seen.reign), 0.0)
     position = floor.position
     if position is None:
         return floor
     lsn = None
-    if position.lsn is not None and seen.lsn is not None:
-        lsn = position.lsn.merge(seen.lsn)
-    return floor._replace(position=replace(position, lsn=lsn, xids=None))
+    if position.log is not None and seen.log is not None:
+        lsn = position.log.merge(seen.log)
+    return floor._replace(position=replace(position, log=lsn, xids=None))
 
 
 def _age(floor: Floor) -> float:

@@ -13,10 +13,12 @@ from enum import Enum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from globaldb.core.gtid import GtidSet, MariadbGtid
+from globaldb.core.position import Lsn
 from globaldb.core.topology import NodeState, Role, Sample
 
 if TYPE_CHECKING:
-    from globaldb.core.position import Lsn
+    from globaldb.core.position import LogPosition
 
 
 class Fate(Enum):
@@ -87,9 +89,13 @@ class Timelines:
     told: Mapping[tuple[int, str], Fork] = field(
         default_factory=lambda: MappingProxyType({})
     )
+    #: Where positions name servers: what each writer had when it was first heard as one.
+    histories: Mapping[int, GtidSet] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
 
     def observe(
-        self, before: NodeState, sample: Sample, replayed: Lsn | None = None
+        self, before: NodeState, sample: Sample, replayed: LogPosition | None = None
     ) -> Timelines:
         """Return what is known after a node answered with *sample*.
 
@@ -100,12 +106,14 @@ class Timelines:
         if sample.role is not Role.WRITER:
             return self
         timeline = sample.position.timeline
+        if sample.history is not None:
+            return self._began(timeline, sample.history)
         lower = None
         if before.role is Role.READER:
             seen = [
-                lsn.value
-                for lsn in (before.position, replayed)
-                if lsn is not None and lsn.timeline == timeline - 1
+                log.value
+                for log in (before.position, replayed)
+                if isinstance(log, Lsn) and log.timeline == timeline - 1
             ]
             lower = max(seen, default=None)
         upper = None if sample.forked_before is None else sample.forked_before.value
@@ -114,7 +122,15 @@ class Timelines:
         fork = known.narrowed(Fork(lower, upper))
         if fork == known:
             return self
-        return Timelines(MappingProxyType({**self.told, key: fork}))
+        told = MappingProxyType({**self.told, key: fork})
+        return replace(self, told=told)
+
+    def _began(self, timeline: int, history: GtidSet) -> Timelines:
+        """Remember what a writer had when it was first heard as one."""
+        if not timeline or timeline in self.histories:
+            return self
+        histories = MappingProxyType({**self.histories, timeline: history})
+        return replace(self, histories=histories)
 
     def fork(self, timeline: int) -> Fork:
         """Return what is known of the beginning of *timeline*."""
@@ -124,8 +140,24 @@ class Timelines:
                 found = found.widened(fork)
         return found
 
-    def fate(self, lsn: Lsn, epoch: int) -> Fate:
-        """Tell what became of *lsn* on the timeline *epoch*."""
+    def fate(self, log: LogPosition, epoch: int) -> Fate:
+        """Tell what became of *log* on the timeline *epoch*."""
+        if not isinstance(log, Lsn):
+            return self._fate_of_gtids(log, epoch)
+        return self._fate_of_lsn(log, epoch)
+
+    def _fate_of_gtids(self, log: GtidSet | MariadbGtid, epoch: int) -> Fate:
+        """Tell whether the writer of *epoch* had *log* when it became the writer.
+
+        A position of a reign from which nothing is lost says so by being there.
+        """
+        history = self.histories.get(epoch)
+        if history is None:
+            return Fate.UNKNOWN
+        there = history.covers(log if isinstance(log, GtidSet) else log.history())
+        return Fate.SURVIVES if there else Fate.LOST
+
+    def _fate_of_lsn(self, lsn: Lsn, epoch: int) -> Fate:
         if not 0 < lsn.timeline <= epoch:
             return Fate.UNKNOWN
         if lsn.timeline == epoch:
@@ -142,17 +174,17 @@ class Timelines:
         worst = (Fate.LOST, Fate.UNKNOWN, Fate.SURVIVES)
         return next(fate for fate in worst if fate in fates)
 
-    def shared(self, lsn: Lsn, timeline: int) -> Lsn:
-        """Return *lsn* as a position of the older *timeline* if it is on that too.
+    def shared(self, log: LogPosition, timeline: int) -> LogPosition:
+        """Return *log* as a position of the older *timeline* if it is on that too.
 
         A reader that follows a promotion may go on naming the older timeline for
         minutes; what both have it can be asked for all the same.
         """
-        if not 0 < timeline < lsn.timeline:
-            return lsn
-        older = replace(lsn, timeline=timeline)
-        survives = self.fate(older, lsn.timeline) is Fate.SURVIVES
-        return older if survives else lsn
+        if not isinstance(log, Lsn) or not 0 < timeline < log.timeline:
+            return log
+        older = log.on(timeline)
+        survives = self.fate(older, log.timeline) is Fate.SURVIVES
+        return older if survives else log
 
 
 def _known(*values: int | None) -> list[int]:

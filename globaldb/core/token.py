@@ -1,8 +1,8 @@
 """What a session has seen, as text for another process: signed, and of limited life.
 
-A text is ``gdb1.CLUSTER.ISSUED.EPOCH.LSN.XIDS.MOMENT.HORIZON.SEAL``, numbers in
-hexadecimal, or several such texts with ``~`` between them. LSN ends in ``r`` where a
-reader told it. The seal begins with a checksum, so that a damaged text is known as such by
+A text is ``gdb1.CLUSTER.ISSUED.EPOCH.LOG.XIDS.MOMENT.HORIZON.SEAL``, numbers in
+hexadecimal, or several such texts with ``~`` between them. LOG is a number, or what
+`token_gtid` writes, and ends in ``r`` where a reader told it. The seal begins with a checksum, so that a damaged text is known as such by
 anybody, and goes on with the signature, if there is one, without which anybody can make a
 text up.
 """
@@ -18,8 +18,9 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.position import Lsn, Position
-from globaldb.errors import TokenError
+from globaldb.core import token_gtid
+from globaldb.core.position import LogPosition, Lsn, Position
+from globaldb.errors import DataError, TokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +41,7 @@ _TEXT: Final = re.compile(
     r"gdb1\.(?P<system>[0-9A-Za-z-]{0,36})"
     rf"\.(?P<issued>{_NUMBER % 9})"
     rf"\.(?P<epoch>{_NUMBER % 7})"
-    rf"\.(?:(?P<lsn>{_NUMBER % 15})(?P<read>r?))?"
+    rf"\.(?:(?P<log>{_NUMBER % 15}|{token_gtid.PATTERN})(?P<read>r?))?"
     rf"\.(?P<xids>{_NUMBER % 15}(?:-{_NUMBER % 15}){{0,7}})?"
     rf"\.(?P<moment>{_NUMBER % 15})?"
     rf"\.(?P<horizon>{_NUMBER % 15})?"
@@ -71,9 +72,9 @@ class Seen:
         position = self.position
         if position is not None and not told(position):
             raise ValueError("a position in no form at all cannot be told")
-        lsn = None if position is None else position.lsn
-        if lsn is not None and lsn.timeline != self.epoch:
-            raise ValueError(f"{lsn} is not on timeline {self.epoch}")
+        log = None if position is None else position.log
+        if log is not None and log.timeline != self.epoch:
+            raise ValueError(f"{log} is not on timeline {self.epoch}")
 
     def merge(self, other: Seen) -> Seen | None:
         """Return what is at or behind both; None if no one token can tell that."""
@@ -89,7 +90,7 @@ class Seen:
 
 def told(position: Position) -> bool:
     """Whether *position* is known in any form that a reader can be asked about."""
-    forms = position.lsn, position.xids, position.moment
+    forms = position.log, position.xids, position.moment
     return any(form is not None for form in forms)
 
 
@@ -106,7 +107,7 @@ class Token(str):
         """
         text = _text(seen, secret)
         position = seen.position
-        if len(text) > _LONGEST and position is not None and position.lsn is not None:
+        if len(text) > _LONGEST and position is not None and position.log is not None:
             text = _text(replace(seen, position=replace(position, xids=None)), secret)
         return cls(text)
 
@@ -147,14 +148,20 @@ def _join(known: list[Seen], seen: Seen) -> None:
 
 
 def read(
-    text: str, *, secrets: Sequence[str], system: str, now: float, max_age: float | None
+    text: str,
+    *,
+    secrets: Sequence[str],
+    system: str,
+    now: float,
+    max_age: float | None,
+    like: LogPosition | None = None,
 ) -> Seen:
     """Read one of the `parts` of a token.
 
     *secrets* are the accepted ones, none for no check; *now* (seconds since 1970) and
     *max_age* (seconds) tell whether it has expired. Raises `TokenError` when it is
     damaged, unsigned or forged although there are secrets, of another cluster than
-    *system*, or expired.
+    *system*, of another kind of database than the position *like*, or expired.
     """
     seen, body, signature = _parse(text)
     if secrets:
@@ -164,6 +171,13 @@ def read(
         raise TokenError(
             f"the token is of database cluster {seen.system!r}, not of {system!r}; it "
             "says nothing about this one",
+            reason="foreign",
+        )
+    log = None if seen.position is None else seen.position.log
+    if log is not None and like is not None and type(log) is not type(like):
+        raise TokenError(
+            f"the token is of another kind of database: it tells position {log}, and "
+            f"positions here look like {like}",
             reason="foreign",
         )
     age = now - seen.issued_at
@@ -202,10 +216,14 @@ def _forms(position: Position | None) -> str:
     if position is None:
         return "..."
     told = "r" if position.read else ""
-    lsn = "" if position.lsn is None else f"{position.lsn.value:x}{told}"
+    log = "" if position.log is None else f"{_log_text(position.log)}{told}"
     moment = "" if position.moment is None else f"{_micros(position.moment):x}"
     horizon = "" if position.horizon is None else f"{position.horizon:x}"
-    return f"{lsn}.{_deltas(position.xids)}.{moment}.{horizon}"
+    return f"{log}.{_deltas(position.xids)}.{moment}.{horizon}"
+
+
+def _log_text(log: LogPosition) -> str:
+    return f"{log.value:x}" if isinstance(log, Lsn) else token_gtid.written(log)
 
 
 def _micros(moment: float) -> int:
@@ -231,7 +249,7 @@ def _parse(text: str) -> tuple[Seen, str, str]:
     if seal[:_CHECKSUM] != _checksum(body):
         raise _damaged()
     epoch = int(found["epoch"], 16)
-    forms = found["lsn"], found["xids"], found["moment"], found["horizon"]
+    forms = found["log"], found["xids"], found["moment"], found["horizon"]
     position = _position(*forms, epoch)
     if position is not None and found["read"]:
         position = replace(position, read=True)
@@ -240,22 +258,31 @@ def _parse(text: str) -> tuple[Seen, str, str]:
 
 
 def _position(
-    lsn: str | None,
+    log: str | None,
     xids: str | None,
     moment: str | None,
     horizon: str | None,
     epoch: int,
 ) -> Position | None:
-    if lsn is xids is moment is None:
+    if log is xids is moment is None:
         if horizon is not None:
             raise _damaged()
         return None
     return Position(
-        None if lsn is None else Lsn(int(lsn, 16), epoch),
+        None if log is None else _log(log, epoch),
         None if xids is None else _ids(xids),
         None if moment is None else int(moment, 16) / 1e6,
         None if horizon is None else int(horizon, 16),
     )
+
+
+def _log(text: str, epoch: int) -> LogPosition:
+    if text[0] not in "gm":
+        return Lsn(int(text, 16), epoch)
+    try:
+        return token_gtid.read(text).on(epoch)
+    except DataError:
+        raise _damaged() from None
 
 
 def _ids(text: str) -> frozenset[int]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
+from globaldb.core.gtid import GtidSet  # noqa: TC001 - a field of a dataclass
 from globaldb.core.latency import smoothed
-from globaldb.core.position import Lsn, Position
+from globaldb.core.position import LogPosition, Lsn, Position
 
 
 class Role(Enum):
@@ -27,8 +28,8 @@ class Sample:
     """One answer of a node to the probe."""
 
     role: Role
-    #: Its value is 0 where the node cannot tell how far it is.
-    position: Lsn
+    #: False where the node cannot tell how far it is.
+    position: LogPosition
     #: Monotonic seconds when the question was sent: the position is at least as new.
     asked_at: float
     #: Seconds from question to answer.
@@ -42,12 +43,16 @@ class Sample:
     clock: float | None = None
     #: Of the writer: a transaction number above all that have ended.
     horizon: int | None = None
+    #: Identity of the server in positions that name servers: MySQL's UUID, MariaDB's id.
+    source: str = ""
+    #: Of a writer whose positions name servers: every transaction that it has.
+    history: GtidSet | None = None
 
     @property
     def reached(self) -> Position:
         """The position in each form that the node has told."""
-        lsn = self.position if self.position.value else None
-        return Position(lsn, None, self.clock, self.horizon)
+        log = self.position or None
+        return Position(log, None, self.clock, self.horizon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class NodeState:
     name: str
     region: str | None
     role: Role = Role.UNKNOWN
-    position: Lsn | None = None
+    position: LogPosition | None = None
     sampled_at: float | None = None
     latency: float | None = None
     #: Why the last probe failed; None while the node answers.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from globaldb.core.fence import Question
-    from globaldb.core.position import Position
+    from globaldb.core.position import LogPosition, Position
 
 
 class LinkStatus(Enum):
@@ -69,8 +69,8 @@ class Reply:
     asked_at: float = 0.0
     #: The bytes may have left for the server.
     sent: bool = False
-    #: How far the reader had replayed, as a number on its own timeline.
-    replayed: int | None = None
+    #: How far the reader had replayed. Its timeline is not told, and 0.
+    replayed: LogPosition | None = None
     #: Whether it had reached what was asked for, where it was asked just that.
     reached: bool | None = None
     #: Seconds that it says it is behind the writer.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from dataclasses import replace
 from functools import partial
 from itertools import count
 from random import Random
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from globaldb.core.lending import PoolLimits
 from globaldb.core.position import Position
 from globaldb.core.progress import Progress, Told
+from globaldb.core.reigns import Reigns
 from globaldb.core.selection import less_loaded, nearest
 from globaldb.core.shapes import Shapes
 from globaldb.core.timelines import Timelines
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
     from globaldb.config import Config
     from globaldb.core.knowledge import Knowledge
-    from globaldb.core.position import Lsn
+    from globaldb.core.position import LogPosition
     from globaldb.core.topology import NodeState, Sample
     from globaldb.runtime.port import Driver
 
@@ -77,7 +79,9 @@ class ClusterRuntime:
         self._reigning: str | None = None
         #: What the writer's clock showed last, when it was asked, and when it was heard.
         self._clock: tuple[float, float, float] | None = None
-        self._tells_lsn = True
+        self._tells_log = True
+        #: Who was the writer, where positions do not tell that by themselves.
+        self.reigns = Reigns()
         #: The promotions this process has seen or heard of.
         self.timelines = Timelines()
         self.monitor = Monitor(self)
@@ -176,21 +180,21 @@ class ClusterRuntime:
         None when it was not asked since.
         """
         with self._telling:
-            lsn = self._progress.since(moment)
-        if lsn is not None:
-            return Position(lsn)
-        if self._clock is None or self._tells_lsn:
+            log = self._progress.since(moment)
+        if log is not None:
+            return Position(log)
+        if self._clock is None or self._tells_log:
             return None
         clock, asked_at, _ = self._clock
         return Position(moment=clock + moment - asked_at)
 
-    def first_told(self, lsn: Lsn) -> Told | None:
-        """Return how the writer was first heard to be at *lsn*, or behind it.
+    def first_told(self, log: LogPosition) -> Told | None:
+        """Return how the writer was first heard to be at *log*, or behind it.
 
         None when nothing that this process heard of it covers that.
         """
         with self._telling:
-            return self._progress.first(lsn)
+            return self._progress.first(log)
 
     # What nodes say.
 
@@ -207,6 +211,7 @@ class ClusterRuntime:
             else:
                 self.system = sample.system
                 before, node = self.topology, self.nodes[name]
+                sample = self._numbered(sample)
                 self.timelines = self.timelines.observe(
                     before.nodes[name], sample, node.replayed
                 )
@@ -215,10 +220,17 @@ class ClusterRuntime:
                 self.topology = before.observe(name, sample)
                 if sample.role is Role.WRITER:
                     self._reigns(node, sample)
-                elif sample.position.value:
+                elif sample.position:
                     self._compare(name, sample)
                 self._report(name, before)
             self._changed.notify_all()
+
+    def _numbered(self, sample: Sample) -> Sample:
+        """Return *sample* with the epoch where its positions do not tell it."""
+        self.reigns, epoch = self.reigns.observe(sample)
+        if not epoch:
+            return sample
+        return replace(sample, position=sample.position.on(epoch))
 
     def _reigns(self, node: Node, sample: Sample) -> None:
         """Take in what the writer has told of itself."""
@@ -228,7 +240,8 @@ class ClusterRuntime:
         if self._reigning != node.name:
             self._reigning = node.name
             self.reign = node.facts.reign = self.reign + 1
-        self._tells_lsn = sample.reached.lsn is not None
+        self._tells_log = sample.reached.log is not None
+        node.facts.epoch = sample.position.timeline
         if sample.clock is not None:
             self._clock = sample.clock, sample.asked_at, monotonic()
         self.told(sample.reached, sample.asked_at)
@@ -245,12 +258,12 @@ class ClusterRuntime:
 
     def told(self, position: Position, asked_at: float) -> None:
         """Take in where the writer said it was when asked at *asked_at*."""
-        lsn, commit = position.lsn, position.xids is not None
-        if lsn is not None and lsn.timeline:
+        log, commit = position.log, position.xids is not None
+        if log is not None and log.timeline:
             now = monotonic()
             with self._telling:
                 self._progress.note(
-                    lsn, asked_at=asked_at, answered_at=now, commit=commit
+                    log, asked_at=asked_at, answered_at=now, commit=commit
                 )
 
     def _compare(self, name: str, sample: Sample) -> None:

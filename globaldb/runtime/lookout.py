@@ -17,7 +17,7 @@ from globaldb.core.lending import Outcome
 from globaldb.core.trip import LinkStatus, Reply, Trip
 
 if TYPE_CHECKING:
-    from globaldb.core.position import Lsn
+    from globaldb.core.position import LogPosition
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.node import Node
 
@@ -41,8 +41,8 @@ class Lookout:
         self._watched: set[str] = set()
         self._began: dict[str, float] = {}
 
-    def watch(self, node: Node, lsn: Lsn, known_at: float) -> None:
-        """Learn when *node* shows the commit at *lsn*, known since *known_at*.
+    def watch(self, node: Node, log: LogPosition, known_at: float) -> None:
+        """Learn when *node* shows the commit at *log*, known since *known_at*.
 
         Nothing is done while another one is followed, or if one was just now.
         """
@@ -54,20 +54,20 @@ class Lookout:
                 return
             self._watched.add(node.name)
             self._began[node.name] = now
-        self._cluster.worker.submit(partial(self._follow, node, lsn, known_at))
+        self._cluster.worker.submit(partial(self._follow, node, log, known_at))
 
     def stop(self) -> None:
         """Follow nothing any more."""
         self._stopping.set()
 
-    def _follow(self, node: Node, lsn: Lsn, known_at: float) -> None:
+    def _follow(self, node: Node, log: LogPosition, known_at: float) -> None:
         try:
-            self._look_until_there(node, lsn, known_at)
+            self._look_until_there(node, log, known_at)
         finally:
             with self._lock:
                 self._watched.discard(node.name)
 
-    def _look_until_there(self, node: Node, lsn: Lsn, known_at: float) -> None:
+    def _look_until_there(self, node: Node, log: LogPosition, known_at: float) -> None:
         learnt, missing = node.catch_up, None
         end = monotonic() + _LONGEST
         while not self._stopping.is_set():
@@ -76,7 +76,7 @@ class Lookout:
             if replayed is None:
                 return
             age = asked_at - known_at
-            if replayed.covers(lsn):
+            if replayed.covers(log):
                 if missing is None:
                     learnt.at_most(age, asked_at)
                 else:
@@ -89,7 +89,7 @@ class Lookout:
             pause = learnt.pause(monotonic() - known_at, _SHORTEST_PAUSE)
             self._stopping.wait(min(pause, end - asked_at))
 
-    def _look(self, node: Node, deadline: float) -> Lsn | None:
+    def _look(self, node: Node, deadline: float) -> LogPosition | None:
         """Ask *node* over a connection that nobody else wants now."""
         lease = node.pool.try_spare()
         if lease is None:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.catchup import CatchUp
 from globaldb.core.fence import Facts
-from globaldb.core.position import Lsn
 from globaldb.runtime.pool import Pool
 
 if TYPE_CHECKING:
     from globaldb.config import NodeAddress
     from globaldb.core.lending import PoolLimits
-    from globaldb.core.position import Position
+    from globaldb.core.position import LogPosition, Position
     from globaldb.core.topology import NodeState
     from globaldb.runtime.cluster import ClusterRuntime
 
@@ -32,7 +31,7 @@ class Node:
         self.name = str(address)
         self._cluster = cluster
         #: How far it has certainly replayed: grows with every look at it.
-        self.replayed: Lsn | None = None
+        self.replayed: LogPosition | None = None
         #: When something about it was last not as believed (monotonic seconds).
         self.doubted_at = float("-inf")
         #: Seconds of the last trips here, and of the shortest of them: what is beside
@@ -73,15 +72,10 @@ class Node:
         stats = self.pool.stats
         return stats.busy + stats.waiting
 
-    def saw(self, position: Lsn) -> None:
+    def saw(self, position: LogPosition) -> None:
         """Take note that this node has replayed *position*."""
         known = self.replayed
-        if (
-            known is None
-            or known.timeline < position.timeline
-            or position.covers(known)
-        ):
-            self.replayed = position
+        self.replayed = position if known is None else known.merge(position)
 
     def took(self, seconds: float) -> None:
         """Take note of how long a trip here took.
@@ -92,16 +86,16 @@ class Node:
         self._trips = (*self._trips[1 - _TRIPS :], seconds)
         self.trip = min(self._trips)
 
-    def showed(self, value: int | None) -> Lsn | None:
-        """Make a position of what this node, a reader, said that it had replayed.
+    def showed(self, told: LogPosition | None) -> LogPosition | None:
+        """Take in what this node, a reader, said that it had replayed.
 
         The timeline is that of the last probe. A reader moves to a newer timeline only
         where the two agree, so a number reached since then counts for the older one.
         """
         sampled = self.state.position
-        if value is None or sampled is None:
+        if told is None or sampled is None:
             return None
-        position = Lsn(value, sampled.timeline)
+        position = told.on(sampled.timeline)
         self.saw(position)
         return position
 
@@ -110,8 +104,8 @@ class Node:
 
         *asked_at* is when the question was sent (monotonic seconds).
         """
-        if position.lsn is not None:
-            self.saw(position.lsn)
+        if position.log is not None:
+            self.saw(position.log)
         self.took(monotonic() - asked_at)
         self._cluster.told(position, asked_at)
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from globaldb.core.position import Lsn
 from globaldb.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -185,14 +186,16 @@ def shareable(position: Position) -> Position | None:
     Of transactions each would know only its own, and the last to publish forget those
     of the others.
     """
-    if position.lsn is None and position.moment is None:
+    if position.log is None and position.moment is None:
         return None
     return replace(position, xids=None)
 
 
 def _order(position: Position) -> str:
-    if position.lsn is not None:
-        return f"{position.lsn.timeline:08x}{position.lsn.value:016x}"
+    if isinstance(position.log, Lsn):
+        return f"{position.log.timeline:08x}{position.log.value:016x}"
+    if position.log is not None:
+        return f"{0:08x}{position.log.size:016x}"
     return f"{0:08x}{int((position.moment or 0) * 1e6):016x}"
 
 

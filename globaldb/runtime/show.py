@@ -67,7 +67,7 @@ def nodes(session: Session) -> Table:
 
 def _position(state: NodeState) -> str | None:
     position = state.position
-    return None if position is None or not position.value else str(position)
+    return str(position) if position else None
 
 
 def _fence(cluster: ClusterRuntime, state: NodeState) -> str | None:

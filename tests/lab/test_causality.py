@@ -69,7 +69,7 @@ def followed(found: globaldb.Cluster, timeline: int) -> None:
 
 def seen_replayed(found: globaldb.Cluster, conn: Connection, region: str) -> None:
     """Wait until the monitor has seen what *conn* wrote at every reader in *region*."""
-    floor = conn.session.books.floor.lsn
+    floor = conn.session.books.floor.log
 
     def there() -> bool:
         return all(

@@ -263,7 +263,7 @@ def test_the_position_of_a_commit_that_was_not_flushed_covers_it(
             with cluster(lab) as found, found.connect() as conn:
                 for key in range(5):
                     LAZY_WRITES[how](conn, key)
-                    required = conn.session.books.floor.lsn
+                    required = conn.session.books.floor.log
                     [flushed] = one(writer.execute("SELECT pg_current_wal_flush_lsn()"))
                     early = visible_with(reader, Lsn.parse(flushed, 1))
                     # It is seen at once by its session, wherever that has to read.
@@ -387,7 +387,7 @@ def test_a_commit_at_the_end_of_a_page_does_not_stall_its_reads(
                 overhead = after - before - payload - headers
                 continue
             hits += 1
-            required = conn.session.books.floor.lsn
+            required = conn.session.books.floor.log
             assert required.value == after - 24
             visible_with(reader, required)
             # The server is idle: past the header there is nothing to wait for.

@@ -274,8 +274,8 @@ def later(conn: Connection, secret: str | None) -> str:
     """The session's token, as it would be behind one more promotion."""
     [seen] = opened(conn.session.cluster, conn.token, ignore=False)
     assert seen.position is not None
-    assert seen.position.lsn is not None
-    newer = replace(seen.position.lsn, timeline=seen.epoch + 1)
+    assert seen.position.log is not None
+    newer = replace(seen.position.log, timeline=seen.epoch + 1)
     return Token.of(
         replace(seen, epoch=newer.timeline, position=Position(newer)), secret
     )

@@ -85,7 +85,7 @@ def test_a_position_far_in_the_future_costs_its_session_one_bounded_wait(
         with within(3.0):
             assert count(conn) == 0
         # The writer itself is not there: nobody ever was.
-        assert conn.session.books.floor.lsn.value < FUTURE
+        assert conn.session.books.floor.log.value < FUTURE
         with found.connect() as other:
             assert count(other) == 0
             assert (reason(other), other.last_route.waited) == ("nearest_reader", 0.0)
@@ -140,7 +140,7 @@ def test_of_several_tokens_the_good_ones_count_and_in_error_none_does(lab: Lab) 
             conn.observe(good.merge(bad))
         assert conn.session.books.floor is None
         conn.observe(good.merge(bad), invalid="ignore")
-        assert conn.session.books.floor.lsn.value == 5
+        assert conn.session.books.floor.log.value == 5
 
 
 def test_a_secret_is_changed_without_refusing_anybody(lab: Lab) -> None:

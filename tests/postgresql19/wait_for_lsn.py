@@ -128,7 +128,7 @@ def test_a_position_reached_while_the_server_waits_ends_the_wait(lab: Lab) -> No
             )
         )
         conn.execute("INSERT INTO t VALUES (1)")
-        required = conn.session.books.floor.lsn
+        required = conn.session.books.floor.log
         assert ask(conn, physical, required.value, 0.2).reached is False
         reader.execute("SELECT pg_wal_replay_resume()")
         with within(4.0):

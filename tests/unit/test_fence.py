@@ -19,7 +19,7 @@ from globaldb.core.fence import (
 )
 from globaldb.core.position import Lsn, Position
 
-WAIT, LSN, XID, LAG, WINDOW = Means
+WAIT, _, LSN, _, XID, LAG, WINDOW = Means
 LSN_1 = Lsn(100, 1)
 
 

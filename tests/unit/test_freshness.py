@@ -59,8 +59,8 @@ class Writer:
 
 def value(newest: Newest | None) -> int:
     assert newest is not None
-    assert newest.position.lsn is not None
-    return newest.position.lsn.value
+    assert newest.position.log is not None
+    return newest.position.log.value
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -89,5 +89,5 @@ def test_of_two_positions_the_further_one_says_who_told_it(
     one, other = written
     told = Position(Lsn(one, 1), read=True)
     joined = told.merge(Position(Lsn(other, 1)))
-    assert joined.lsn == Lsn(7, 1)
+    assert joined.log == Lsn(7, 1)
     assert joined.read is (one > other)

@@ -16,8 +16,8 @@ def at(value: int, timeline: int = 1) -> Position:
 
 def floor(books: SessionState) -> Lsn:
     assert books.floor is not None
-    assert books.floor.lsn is not None
-    return books.floor.lsn
+    assert books.floor.log is not None
+    return books.floor.log
 
 
 def test_a_new_session_requires_nothing() -> None:
@@ -37,8 +37,8 @@ def test_the_floor_covers_every_position_ever_captured_or_observed(
         else:
             books.captured(position, 0.0)
         for each in seen[: number + 1]:
-            assert each.lsn is not None
-            assert floor(books).covers(each.lsn)
+            assert each.log is not None
+            assert floor(books).covers(each.log)
 
 
 def test_a_capture_knows_the_position_again_and_covers_the_reads_before_it() -> None:
@@ -144,8 +144,8 @@ def test_no_order_of_events_lets_a_session_go_to_a_node_behind_what_it_saw(
     books = SessionState()
     written = seen = head = 0
     for now, (kind, position) in enumerate(events, start=1):
-        assert position.lsn is not None
-        value = position.lsn.value
+        assert position.log is not None
+        value = position.log.value
         head = max(head, value)
         if kind == "write":
             books.captured(at(head), float(now))

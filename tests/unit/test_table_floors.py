@@ -21,7 +21,7 @@ def value(floors: TableFloors, tables: frozenset[str]) -> int | None:
     floor = floors.required(tables)
     if floor is None:
         return 0
-    lsn = None if floor.position is None else floor.position.lsn
+    lsn = None if floor.position is None else floor.position.log
     return None if lsn is None else lsn.value
 
 

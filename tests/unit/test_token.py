@@ -79,7 +79,7 @@ def test_transactions_come_back_where_they_are_all_there_is(
 def test_a_token_with_a_log_position_has_at_most_200_characters(
     told: Seen, secret: str | None
 ) -> None:
-    assume(told.position is not None and told.position.lsn is not None)
+    assume(told.position is not None and told.position.log is not None)
     text = Token.of(told, secret)
     assert len(text) <= 200
     # Only what another form stands for was left out.

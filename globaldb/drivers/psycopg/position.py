@@ -119,8 +119,8 @@ def _partly(parts: frozenset[str]) -> bytes:
 def guard(question: Question, reader: Abilities) -> bytes:
     """Return the statement that asks *question*."""
     means, required = question.means, question.position
-    if means is Means.WAIT_FOR_LSN and required.lsn is not None:
-        lsn = str(required.lsn).partition("@")[0]
+    if means is Means.WAIT_FOR_LSN and required.log is not None:
+        lsn = str(required.log).partition("@")[0]
         return wait_for(lsn, question.patience)
     if means is Means.LSN:
         return REPLAYED
@@ -152,7 +152,7 @@ def answer(question: Question, answers: list[list[PGresult]], reply: Reply) -> N
         reply.reached = _value(row, 0) == "success"
     elif question.means is Means.LSN:
         text = _value(row, 0)
-        reply.replayed = None if text is None else Lsn.parse(text, 0).value
+        reply.replayed = None if text is None else Lsn.parse(text, 0)
     elif question.means is Means.XID:
         reply.reached = _value(row, 0) == "t"
     else:

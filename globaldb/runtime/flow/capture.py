@@ -81,7 +81,7 @@ async def leave_reader(session: Session) -> bool:
     node = session.cluster.nodes[books.read_node or ""]
     state = node.state
     position, sampled_at = state.position, state.sampled_at
-    if position is None or sampled_at is None or not position.value:
+    if not position or sampled_at is None:
         # It does not say how far it is.
         return False
     if books.left(Position(position, read=True), sampled_at):

@@ -23,7 +23,7 @@ from globaldb.runtime.flow.faults import fault_of
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
-    from globaldb.core.position import Lsn, Position
+    from globaldb.core.position import LogPosition, Position
     from globaldb.core.trip import Reply
     from globaldb.runtime.node import Node
     from globaldb.runtime.session import Session
@@ -45,9 +45,9 @@ class Place:
         required, node = self.required, self.node
         if required is None:
             return True
-        if self.means in (Means.WAIT_FOR_LSN, Means.LSN):
-            known, lsn = node.replayed, required.lsn
-            return known is not None and lsn is not None and known.covers(lsn)
+        if self.means.by_log:
+            known, log = node.replayed, required.log
+            return known is not None and log is not None and known.covers(log)
         if self.means is Means.LAG:
             return required.moment is not None and node.moment >= required.moment
         return False
@@ -80,13 +80,13 @@ def place_at(session: Session, node: Node, required: Position | None) -> Place |
     else:
         means = means_for(required, node.facts.now)
     waited = _window_passed(session, required)
-    if means not in (Means.WAIT_FOR_LSN, Means.LSN):
+    if not means.by_log:
         # It cannot be asked for that, nor is anything learnt from it there.
-        required = replace(required, lsn=None)
-    elif required.lsn is not None and node.state.position is not None:
+        required = replace(required, log=None)
+    elif required.log is not None and node.state.position is not None:
         timeline = node.state.position.timeline
-        shared = cluster.timelines.shared(required.lsn, timeline)
-        required = replace(required, lsn=shared)
+        shared = cluster.timelines.shared(required.log, timeline)
+        required = replace(required, log=shared)
     if means.exact:
         return Place(node, required, means)
     if session.consistency is Consistency.GLOBAL:
@@ -129,12 +129,11 @@ def reached(session: Session, place: Place, reply: Reply, asked_at: float) -> bo
         return False
     if required is None:
         return True
-    lsn = required.lsn
-    if lsn is not None and place.means in (Means.WAIT_FOR_LSN, Means.LSN):
+    log = required.log
+    if log is not None and place.means.by_log:
         # A server that waits by itself knows nothing of timelines.
-        value = lsn.value if reply.reached else reply.replayed
-        position = node.showed(value)
-        return position is not None and position.covers(lsn)
+        position = node.showed(log if reply.reached else reply.replayed)
+        return position is not None and position.covers(log)
     if place.means is Means.XID:
         return bool(reply.reached)
     answer = Answer(_moment(session, reply, asked_at), reply.horizon)
@@ -170,9 +169,11 @@ async def look(
     return None if reply.guard_problem is not None else has
 
 
-async def replayed(session: Session, node: Node, lease: Lease[Any]) -> Lsn | None:
+async def replayed(
+    session: Session, node: Node, lease: Lease[Any]
+) -> LogPosition | None:
     """Ask a reader how far it has replayed; None when it cannot or will not tell."""
-    if Means.LSN not in node.facts.now.means:
+    if not any(means.by_log for means in node.facts.now.means):
         return None
     reply = await _ask(session, lease, HOW_FAR)
     if reply.error is not None or reply.guard_problem is not None:

@@ -59,7 +59,7 @@ async def as_of_now(
     if not needs_newest(decision) or not _may_share(session):
         return decision
     newest = await session.shell.newest(deadline)
-    if newest is None or newest.position.lsn is None:
+    if newest is None or newest.position.log is None:
         return decision
     if session.consistency is not Consistency.GLOBAL:
         return replace(
@@ -80,6 +80,6 @@ def _may_share(session: Session) -> bool:
     writer = topology.writer
     if not near or near[0].role is not Role.READER or writer is None:
         return False
-    if writer.position is None or not writer.position.value:
+    if not writer.position:
         return False
     return not session.books.needs_writer(topology.epoch)

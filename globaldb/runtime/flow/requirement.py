@@ -65,7 +65,7 @@ async def _tell_others(session: Session) -> None:
 
 
 def _what_was_lost(cluster: ClusterRuntime, lost: Position, floor_at: float) -> str:
-    lsn, epoch, writer = lost.lsn, cluster.topology.epoch, cluster.topology.writer
+    lsn, epoch, writer = lost.log, cluster.topology.epoch, cluster.topology.writer
     timeline = 0 if lsn is None else lsn.timeline
     age = f", {monotonic() - floor_at:.1f} s ago" if floor_at else ""
     return (

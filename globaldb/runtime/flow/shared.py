@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from globaldb.core.position import Lsn
 from globaldb.core.session import POSITION_UNKNOWN
 from globaldb.errors import Error
 from globaldb.runtime.flow.capture import capture_at_writer
@@ -66,7 +68,7 @@ async def publish(
     session: Session, shared: Shared, block: Block, position: Position
 ) -> None:
     """Let every process that serves the user of *block* require *position*."""
-    told = shareable(position)
+    told = shareable(_in_order(session, position))
     if told is None:
         await _forget(session, shared, block)
         return
@@ -77,6 +79,20 @@ async def publish(
     shared.block, shared.floor = block, position
 
 
+def _in_order(session: Session, position: Position) -> Position:
+    """Return a position that can be put in order with those of other sessions.
+
+    Of a set of transactions what the writer had when it was first heard to have it:
+    what a session knows of itself may be any part of that.
+    """
+    log = position.log
+    if log is None or isinstance(log, Lsn):
+        return position
+    told = session.cluster.first_told(log)
+    whole = None if told is None else told.position
+    return replace(position, log=whole)
+
+
 async def _forget(session: Session, shared: Shared, block: Block) -> None:
     store, key = shared.store, _key(session, block)
     await session.shell.ask(lambda: store.forget(key))
@@ -85,4 +101,7 @@ async def _forget(session: Session, shared: Shared, block: Block) -> None:
 
 def _key(session: Session, block: Block) -> str:
     """Return what the store knows the user by: one for each database cluster."""
-    return f"{session.cluster.system}\0{block.name}"
+    cluster = session.cluster
+    # MySQL has no name for a cluster: it is known by its nodes.
+    name = cluster.system or ",".join(sorted(cluster.nodes))
+    return f"{name}\0{block.name}"

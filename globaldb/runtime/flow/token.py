@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from globaldb.core.position import Lsn
 from globaldb.core.session import OLDER_TIMELINE
 from globaldb.core.token import Seen, Token, parts, read, told
 from globaldb.errors import NotSupportedError, TokenError
@@ -40,8 +41,12 @@ async def issue(session: Session) -> Token:
 
 def sealed(cluster: ClusterRuntime, position: Position | None) -> Token:
     """Return *position* as a token of *cluster*, signed if it has a secret."""
-    lsn = None if position is None else position.lsn
-    epoch = cluster.topology.epoch if lsn is None else lsn.timeline
+    log = None if position is None else position.log
+    if position is not None and log is not None and not isinstance(log, Lsn):
+        # Reigns are counted by each process for itself.
+        log = log.on(0)
+        position = replace(position, log=log)
+    epoch = cluster.topology.epoch if log is None else log.timeline
     secret = cluster.config.token_secret
     seen = Seen(cluster.system, epoch, position, int(_now()))
     return Token.of(seen, None if secret is None else secret.reveal())
@@ -80,10 +85,12 @@ def opened(cluster: ClusterRuntime, text: str, *, ignore: bool) -> list[Seen]:
 
 def _read(cluster: ClusterRuntime, part: str) -> Seen:
     config = cluster.config
+    states = cluster.topology.nodes.values()
     return read(
         part,
         secrets=_secrets(config),
         system=cluster.system,
+        like=next((state.position for state in states if state.position), None),
         now=_now(),
         max_age=config.token_max_age,
     )
@@ -98,7 +105,10 @@ def require(session: Session, seen: Seen) -> None:
         # Only a signed token may depose the writer that is believed in.
         cluster.learn(seen.epoch)
     epoch = cluster.topology.epoch
-    if position.lsn is None and seen.epoch < epoch:
+    if position.log is not None and not isinstance(position.log, Lsn):
+        # It can be compared whoever reigns.
+        position = replace(position, log=position.log.on(epoch))
+    if position.log is None and seen.epoch < epoch:
         # What became of it in a promotion only a log position could tell.
         session.books.lost_position(OLDER_TIMELINE)
     if epoch and seen.epoch == epoch:

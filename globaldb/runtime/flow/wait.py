@@ -5,7 +5,6 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.fence import Means
 from globaldb.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
@@ -41,21 +40,21 @@ class Wait:
         self.node = node
         self.began = monotonic()
         self._session = session
-        self._lsn = required.lsn
+        self._log = required.log
         self._deadline = deadline
         #: Seconds that the writer is expected to take instead.
         self.price = price(session)
         #: Seconds spent until the reader had caught up, or was given up.
         self.waited = 0.0
         told = None
-        if required.lsn is not None:
-            told = session.cluster.first_told(required.lsn)
+        if required.log is not None:
+            told = session.cluster.first_told(required.log)
         #: A commit of this process: what becomes of it says how readers lag.
         self._commit = (
             told is not None
-            and told.commit
-            and required.lsn is not None
-            and told.value == required.lsn.value
+            and told.commit is not None
+            and required.log is not None
+            and required.log.covers(told.commit)
         )
         self._known_at = self.began if told is None else told.answered_at
         self._missing: float | None = None
@@ -72,6 +71,10 @@ class Wait:
         return not self._commit or self.outlook.cost < self.price
 
     @property
+    def _waits(self) -> bool:
+        return any(means.waits for means in self.node.facts.now.means)
+
+    @property
     def patience(self) -> float:
         """Seconds for which a server that can wait by itself shall do so."""
         until = self._until
@@ -84,7 +87,7 @@ class Wait:
         took, trip = monotonic() - asked_at, self.node.trip or 0.0
         self.node.took(took)
         age, learnt = asked_at - self._known_at, self.node.catch_up
-        if Means.WAIT_FOR_LSN in self.node.facts.now.means and took > 2 * trip:
+        if self._waits and took > 2 * trip:
             # The server itself has waited, and answered when it was there.
             self._missing = age if self._missing is None else self._missing
             age += took - trip
@@ -119,11 +122,11 @@ class Wait:
     def give_up(self) -> None:
         """Go elsewhere; the reader is watched, so that the next read knows more."""
         self.waited = monotonic() - self.began
-        if self._commit and self._lsn is not None:
+        if self._commit and self._log is not None:
             missing, now = self._missing, monotonic()
             if missing is not None:
                 self.node.catch_up.at_least(missing, now)
-            self._session.cluster.lookout.watch(self.node, self._lsn, self._known_at)
+            self._session.cluster.lookout.watch(self.node, self._log, self._known_at)
 
     def _weigh(self, at: float, *, behind: bool = False) -> Outlook:
         return self.node.catch_up.outlook(
