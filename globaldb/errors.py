@@ -27,6 +27,9 @@ class Error(Exception):
     #: Where the failed statement ran or was going to, when that was decided.
     route: Route | None = None
 
+    #: The number under which a MySQL server reports the same, where it does.
+    errno: int | None = None
+
 
 class InterfaceError(Error):
     """The connection or cursor was used in a way that cannot work."""
@@ -72,8 +75,25 @@ class NotSupportedError(DatabaseError):
     """The database or the driver cannot do this."""
 
 
+class NotForwardedError(NotSupportedError):
+    """Aurora forwards no such operation, and it was asked for no more than that.
+
+    Nothing was sent.
+    """
+
+    errno = 1235
+
+
 class ConfigurationError(ProgrammingError):
     """An option is unknown, contradictory or out of range; nothing was opened."""
+
+
+class SettingError(ConfigurationError):
+    """A setting cannot have that value, or not now. Nothing was changed."""
+
+    def __init__(self, *args: object, errno: int = 1231) -> None:
+        super().__init__(*args)
+        self.errno = errno
 
 
 class NoNodeAvailableError(OperationalError):
@@ -120,3 +140,5 @@ class DeadlineExceededError(OperationalError):
 
 class ReadOnlyError(DatabaseError):
     """A write was refused: the connection's consistency mode forwards no writes."""
+
+    errno = 1290

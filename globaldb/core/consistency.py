@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TYPE_CHECKING, Final
 
 from globaldb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Consistency(Enum):
@@ -33,6 +37,12 @@ class TransactionReads(Enum):
     #: Everything runs on the writer.
     WRITER = "writer"
 
+
+#: The name under which Aurora knows the consistency mode of a session, by engine.
+VARIABLES: Final[Mapping[str, str]] = {
+    "postgresql": "apg_write_forward.consistency_mode",
+    "mysql": "aurora_replica_read_consistency",
+}
 
 #: Words for "no consistency", as Aurora PostgreSQL (OFF) and MySQL (empty) spell it.
 NO_CONSISTENCY = frozenset({"", "off", "none"})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from globaldb.core.consistency import Consistency
+from globaldb.core.consistency import VARIABLES, Consistency
 from globaldb.core.statement import ShowSetting, Statement, Verdict
 from globaldb.core.topology import Role  # noqa: TC001 - a field of a dataclass
 from globaldb.errors import ReadOnlyError
@@ -97,6 +97,8 @@ class Intent:
     serializable: bool = False
     #: A definition has passed by that may have changed what statements do.
     outdated: bool = False
+    #: The engine in whose words a write is refused.
+    engine: str = "postgresql"
 
 
 #: Settings that say what the node is; one connection would be one to the writer.
@@ -122,6 +124,14 @@ _REFUSED_ANYWHERE = frozenset(
         "pipeline",
     )
 )
+
+
+#: How each engine's reader refuses a write.
+_REFUSALS = {
+    "postgresql": "cannot execute this statement in a read-only session",
+    "mysql": "The MySQL server is running with the --read-only option so it cannot "
+    "execute this statement",
+}
 
 
 def needs_writer(statement: Statement) -> bool:
@@ -208,10 +218,10 @@ def refuse_write(intent: Intent, topology: Topology) -> None:
     if writer is not None and writer.region == intent.region:
         return
     raise ReadOnlyError(
-        "cannot execute this statement in a read-only session: write forwarding is "
+        f"{_REFUSALS[intent.engine]}: write forwarding is "
         f"off (consistency is not set) and region {intent.region} is not the "
         f"writer's ({writer.region if writer else 'not known'}). "
-        "SET apg_write_forward.consistency_mode = 'session' (or eventual, global), "
+        f"SET {VARIABLES[intent.engine]} = 'session' (or eventual, global), "
         "or set connection.consistency"
     )
 

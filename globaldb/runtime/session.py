@@ -238,6 +238,7 @@ class Session:
             # Without a writer nobody can tell more; reads go on.
             outdated=self.cluster.catalog.outdated
             and self.cluster.topology.writer is not None,
+            engine=self.cluster.config.engine,
         )
 
     @property

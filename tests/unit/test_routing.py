@@ -136,6 +136,18 @@ def test_without_consistency_a_write_from_a_reader_region_is_refused() -> None:
     assert "SET apg_write_forward.consistency_mode" in text
 
 
+def test_mysql_refuses_an_unforwarded_write_in_the_words_of_its_server() -> None:
+    with pytest.raises(ReadOnlyError) as caught:
+        refuse_write(Intent(None, region="ap", engine="mysql"), topology())
+    text = str(caught.value)
+    assert text.startswith(
+        "The MySQL server is running with the --read-only option so it cannot execute "
+        "this statement"
+    )
+    assert "SET aurora_replica_read_consistency = 'session'" in text
+    assert caught.value.errno == 1290
+
+
 def test_without_consistency_the_writers_region_may_write() -> None:
     refuse_write(Intent(None, region="us"), topology())
     refuse_write(Intent(SESSION, region="ap"), topology())

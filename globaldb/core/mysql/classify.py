@@ -64,8 +64,8 @@ _QUERIES: Final = {
 }
 # A write that holds one of these may also change what only its connection knows.
 _HINTS: Final = ("_lock", ":=")
-# SELECT @@session.name has so many tokens.
-_SHOWING: Final = 5
+# SELECT @@session.name AS other has so many tokens.
+_SHOWING: Final = 7
 _WRITE: Final = SEVERITY[Verdict.WRITE]
 _PLAIN_READS: Final = {
     word: Statement(Verdict.READ, reason, word.upper())

@@ -37,7 +37,8 @@ CONSISTENCY: Final = "aurora_replica_read_consistency"
 DATABASE: Final = "database"
 
 _SHARED: Final = frozenset(("global", "persist", "persist_only"))
-_SCOPES: Final = _SHARED | frozenset(("session", "local"))
+_OWN: Final = frozenset(("session", "local"))
+_SCOPES: Final = _SHARED | _OWN
 # What these set is used up by a later statement: it must not be set again elsewhere.
 _USED_UP: Final = names(
     """
@@ -281,7 +282,9 @@ def _single(one: _Assignment, sql: str) -> Statement:
     value = _value(one.value)
     default = len(one.value) == 1 and one.value[0].text == "default"
     if one.name == CONSISTENCY:
-        mode = "default" if default else _mode(value)
+        # What is no literal has no value that the session could know: it is refused.
+        written = _written(one.value, sql) if value is None else value
+        mode = "default" if default else _mode(written)
         return _session("set_consistency", SetConsistency(mode))
     if one.scope == "next" and one.name in _TRANSACTION_MODES:
         return _next_transaction(_TRANSACTION_MODES[one.name], value)
@@ -302,9 +305,14 @@ def _value(tokens: Sequence[Token]) -> str | None:
     return sign + tokens[-1].text
 
 
-def _mode(value: str | None) -> str | None:
+def _written(tokens: Sequence[Token], sql: str) -> str:
+    """Return *tokens* as they stand at the end of *sql*."""
+    return sql[-(tokens[-1].end - tokens[0].start) :]
+
+
+def _mode(value: str) -> str | None:
     """Return the consistency mode written as *value*."""
-    mode = (value or "").strip().lower()
+    mode = value.strip().lower()
     return None if mode in ("", "off", "none", "null") else mode
 
 
@@ -321,11 +329,16 @@ def _next_transaction(mode: str, value: str | None) -> Statement:
 def shown(tokens: Sequence[Token], found: Statement) -> Statement:
     """Return *found* with what ``SELECT @@name`` shows, where that is all it does."""
     words = [token.text.lower() for token in tokens]
-    if words[:2] != ["select", "@@"] or tokens[-1].kind not in ("name", "quoted"):
+    if words[:2] != ["select", "@@"]:
         return found
-    if words[2:-1] not in ([], ["session", "."], ["local", "."]):
+    rest = tokens[4:] if words[2] in _OWN and words[3:4] == ["."] else tokens[2:]
+    if not rest or any(token.kind not in ("name", "quoted") for token in rest):
         return found
-    if words[-1] == CONSISTENCY:
-        action = ShowConsistency(words[-1])
+    variable, *alias = (token.text.lower() for token in rest)
+    alias = alias[1:] if alias[:1] == ["as"] else alias
+    if len(alias) > 1:
+        return found
+    if variable == CONSISTENCY:
+        action = ShowConsistency(*alias or (variable,))
         return Statement(Verdict.READ, "show_consistency", "SELECT", action)
-    return replace(found, action=ShowSetting(words[-1]))
+    return found if alias else replace(found, action=ShowSetting(variable))

@@ -75,11 +75,11 @@ def _ours(what: str) -> Statement:
 
 
 def _exact_name(reader: TokenReader) -> str | None:
-    """Return the name in ``LIKE 'name'``, which is all that follows."""
-    rest = reader.rest()
-    if len(rest) != 2 or rest[0].text != "like":
+    """Return the name in ``LIKE 'name'``, or WHERE, which is all that follows."""
+    *words, last = [token.text.lower() for token in reader.rest()] or [""]
+    if words not in (["like"], ["where", "variable_name", "="]) or not last:
         return None
-    text = literal(rest[1])
+    text = literal(reader.rest()[-1])
     return None if text is None else text.lower()
 
 

@@ -34,6 +34,7 @@ _THEIRS: tuple[tuple[type[errors.Error], type[psycopg.Error]], ...] = (
     (errors.DeadlineExceededError, pgerrors.QueryCanceled),
     (errors.PoolTimeoutError, psycopg.OperationalError),
     (errors.ProgrammingError, psycopg.ProgrammingError),
+    (errors.NotForwardedError, pgerrors.FeatureNotSupported),
     (errors.NotSupportedError, psycopg.NotSupportedError),
     (errors.DataError, psycopg.DataError),
     (errors.InternalError, psycopg.InternalError),
