@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from globaldb.core.catalog import EMPTY, Catalog, Kind
 from globaldb.core.hints import hints
+from globaldb.core.idiom import POSTGRESQL, Idiom
 from globaldb.core.learned import Learned, fingerprint
 from globaldb.core.lexer import decoded
 from globaldb.core.query_cache import LONGEST, QueryCache
@@ -50,6 +51,7 @@ class Language(NamedTuple):
     tokenize: Callable[[str], Sequence[Token]]
     #: Tells which tables a statement reads and writes, where anybody can tell.
     touched: Touching | None = None
+    idiom: Idiom = POSTGRESQL
 
 
 class Look(NamedTuple):
@@ -109,6 +111,11 @@ class Knowledge:
     def tokens(self, sql: str | bytes) -> Sequence[Token]:
         """Take *sql* apart by the rules of the engine."""
         return self._language.tokenize(decoded(sql))
+
+    @property
+    def idiom(self) -> Idiom:
+        """How sessions speak to the engine of transactions and settings."""
+        return self._language.idiom
 
     def update(self, catalog: Catalog) -> None:
         """Go by *catalog* from now on; what was classified by another is forgotten.

@@ -9,24 +9,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from globaldb.core.idiom import POSTGRESQL
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from globaldb.core.idiom import Idiom
 
 #: What is applied or wanted: names and the statement that sets each, in the order
 #: in which they were set.
 Settings = tuple[tuple[str, str], ...]
-
-#: How a setting goes back to what it was when the connection was opened.
-_RESETS: Mapping[str, str] = {
-    "role": "RESET ROLE",
-    "session_authorization": "RESET SESSION AUTHORIZATION",
-}
 
 #: Prefix of the names under which prepared statements are recorded.
 PREPARED = "prepared:"
 
 #: Prefix of the names under which loaded libraries are recorded: never unloaded.
 LIBRARY = "library:"
+
+#: The name under which MySQL's USE is recorded.
+DATABASE = "database"
 
 #: What no rollback undoes.
 _STAYING = (PREPARED, LIBRARY)
@@ -36,7 +35,9 @@ _STAYING = (PREPARED, LIBRARY)
 _USER = frozenset(("role", "session_authorization"))
 
 
-def replay(applied: Settings, wanted: Settings) -> tuple[str, ...]:
+def replay(
+    applied: Settings, wanted: Settings, idiom: Idiom = POSTGRESQL
+) -> tuple[str, ...]:
     """Return the statements that turn *applied* into *wanted*.
 
     Only what differs; but where the user was changed, everything is undone, last
@@ -54,7 +55,7 @@ def replay(applied: Settings, wanted: Settings) -> tuple[str, ...]:
     else:
         same = stay = {name for name in have if name.startswith(LIBRARY)}
     undo = [
-        _reset(name)
+        _reset(name, idiom)
         for name in reversed(have)
         if name not in stay and not name.startswith(LIBRARY)
     ]
@@ -62,19 +63,24 @@ def replay(applied: Settings, wanted: Settings) -> tuple[str, ...]:
     return (*undo, *redo)
 
 
-def after_rollback(before: Settings, attempted: Settings) -> Settings:
+def after_rollback(
+    before: Settings, attempted: Settings, idiom: Idiom = POSTGRESQL
+) -> Settings:
     """Return what is applied after *attempted* was rolled back to *before*.
 
-    PostgreSQL undoes a SET with its transaction, but never a PREPARE or a LOAD.
+    PostgreSQL undoes a SET with its transaction, but never a PREPARE or a LOAD; MySQL
+    undoes none of them.
     """
+    if not idiom.undoes_settings:
+        return attempted
     kept = tuple(item for item in before if not item[0].startswith(_STAYING))
     return (*kept, *(item for item in attempted if item[0].startswith(_STAYING)))
 
 
-def _reset(name: str) -> str:
+def _reset(name: str, idiom: Idiom) -> str:
     if name.startswith(PREPARED):
-        return f'DEALLOCATE "{name.removeprefix(PREPARED)}"'
-    return _RESETS.get(name) or f"RESET {name}"
+        return idiom.deallocate(name.removeprefix(PREPARED))
+    return idiom.reset(name)
 
 
 class SettingsBook:
@@ -84,9 +90,10 @@ class SettingsBook:
     statements stay. The book does the same.
     """
 
-    __slots__ = ("_savepoints", "_start", "current")
+    __slots__ = ("_idiom", "_savepoints", "_start", "current")
 
-    def __init__(self) -> None:
+    def __init__(self, idiom: Idiom = POSTGRESQL) -> None:
+        self._idiom = idiom
         self.current: Settings = ()
         self._start: Settings | None = None
         self._savepoints: list[tuple[str, Settings]] = []
@@ -164,4 +171,4 @@ class SettingsBook:
         return tuple(item for item in self.current if item[0] not in gone)
 
     def _restore(self, settings: Settings) -> None:
-        self.current = after_rollback(settings, self.current)
+        self.current = after_rollback(settings, self.current, self._idiom)

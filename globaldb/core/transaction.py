@@ -9,9 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from globaldb.core.idiom import POSTGRESQL
 from globaldb.errors import InterfaceError
+
+if TYPE_CHECKING:
+    from globaldb.core.idiom import Idiom
 
 
 class TransactionState(Enum):
@@ -70,6 +74,14 @@ class TransactionMode:
     read_only: bool | None = None
     deferrable: bool | None = None
 
+    def over(self, default: TransactionMode) -> TransactionMode:
+        """Return these modes, with those of *default* where nothing was said."""
+        return TransactionMode(
+            default.isolation if self.isolation is None else self.isolation,
+            default.read_only if self.read_only is None else self.read_only,
+            default.deferrable if self.deferrable is None else self.deferrable,
+        )
+
     @property
     def sql(self) -> str:
         """The BEGIN statement that asks for these modes."""
@@ -99,9 +111,10 @@ class _Pending:
 class Transaction:
     """The books of one session's transaction. Decides what to send; sends nothing."""
 
-    __slots__ = ("_pending", "_savepoints", "mode", "rolled_back", "state")
+    __slots__ = ("_idiom", "_pending", "_savepoints", "mode", "rolled_back", "state")
 
-    def __init__(self) -> None:
+    def __init__(self, idiom: Idiom = POSTGRESQL) -> None:
+        self._idiom = idiom
         self.state = S.IDLE
         self.mode = TransactionMode()
         #: It failed, and was rolled back at the server before anybody asked for it.
@@ -123,7 +136,7 @@ class Transaction:
         """Ask for a transaction; nothing is sent until its first statement."""
         self._step(E.BEGIN)
         self.mode = mode
-        self._pending = [_Pending(mode.sql)]
+        self._pending = self._begin()
         self._savepoints = []
 
     @property
@@ -142,7 +155,7 @@ class Transaction:
         """
         unsent = self.unsent
         self._step(E.MOVED)
-        self._pending = [_Pending(self.mode.sql)]
+        self._pending = self._begin()
         return unsent
 
     def narrow(self, mode: TransactionMode) -> bool:
@@ -152,14 +165,8 @@ class Transaction:
         """
         if self.state is not S.BEGUN or self._savepoints:
             return False
-        now = self.mode
-        merged = TransactionMode(
-            now.isolation if mode.isolation is None else mode.isolation,
-            now.read_only if mode.read_only is None else mode.read_only,
-            now.deferrable if mode.deferrable is None else mode.deferrable,
-        )
-        self.mode = merged
-        self._pending = [_Pending(merged.sql)]
+        self.mode = mode.over(self.mode)
+        self._pending = self._begin()
         return True
 
     def sent(self) -> None:
@@ -200,6 +207,12 @@ class Transaction:
 
     def savepoint(self, name: str, sql: str) -> None:
         """Ask for a savepoint; it is sent with the next statement."""
+        if self._idiom.begins_anew and name in self._savepoints:
+            # It takes the place of the one before it.
+            self._savepoints.remove(name)
+            index = self._pending_savepoint(name)
+            if index is not None:
+                del self._pending[index]
         self._savepoints.append(name)
         self._pending.append(_Pending(sql, savepoint=name))
 
@@ -245,6 +258,9 @@ class Transaction:
         self._pending.clear()
         self._savepoints.clear()
         self.mode = TransactionMode()
+
+    def _begin(self) -> list[_Pending]:
+        return [_Pending(sql) for sql in self._idiom.begin(self.mode)]
 
     def _pending_savepoint(self, name: str) -> int | None:
         for index in range(len(self._pending) - 1, -1, -1):

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from globaldb.config import Config, configure
 from globaldb.core.knowledge import Knowledge, Language
-from globaldb.errors import NotSupportedError
 from globaldb.runtime.cluster import ClusterRuntime
 
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ class Cluster:
         """Return a new connection.
 
         *driver* holds what the engine's own ``connect`` takes as objects; psycopg:
-        *row_factory*, *cursor_factory* and *context*. Raises `NoNodeAvailableError`
+        *row_factory*, *cursor_factory* and *context*; PyMySQL: *cursorclass*, *conv*. Raises `NoNodeAvailableError`
         when no node answers within ``connect_timeout`` seconds.
         """
         try:
@@ -85,10 +84,8 @@ class Cluster:
 
 
 def _engine(config: Config) -> tuple[Any, Any, Language]:
-    if config.engine != "postgresql":
-        raise NotSupportedError(
-            f"{config.engine} is not supported in this version; PostgreSQL is"
-        )
+    if config.engine == "mysql":
+        return _mysql(config)
     from globaldb.core.lexer.postgresql import tokenize
     from globaldb.core.postgresql.classify import classify
     from globaldb.core.postgresql.touched import touched
@@ -98,8 +95,23 @@ def _engine(config: Config) -> tuple[Any, Any, Language]:
     return PostgresqlSurface, PsycopgDriver(), Language(classify, tokenize, touched)
 
 
+def _mysql(config: Config) -> tuple[Any, Any, Language]:
+    from globaldb.core.lexer.mysql import tokenize
+    from globaldb.core.mysql.classify import classify
+    from globaldb.core.mysql.idiom import MysqlIdiom
+    from globaldb.dbapi.mysql.surface import MysqlSurface
+    from globaldb.drivers.pymysql.driver import PymysqlDriver
+
+    charset = config.driver_options.get("charset")
+    idiom = MysqlIdiom(config.database, None if charset is None else str(charset))
+    language = Language(classify, tokenize, idiom=idiom)
+    return MysqlSurface, PymysqlDriver(), language
+
+
 #: What a driver's ``connect`` takes as objects: about a connection, not its cluster.
-_OBJECTS = frozenset(("row_factory", "cursor_factory", "context"))
+_OBJECTS = frozenset(
+    ("row_factory", "cursor_factory", "context", "cursorclass", "conv")
+)
 
 _shared: dict[Config, Cluster] = {}
 _lock = threading.Lock()

@@ -11,7 +11,7 @@ from globaldb.core.hints import ROUTES
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers, keeps_a_snapshot
 from globaldb.core.session import SessionState
-from globaldb.core.settings import SettingsBook
+from globaldb.core.settings import DATABASE, SettingsBook
 from globaldb.core.statement import (
     Defines,
     Verdict,
@@ -75,10 +75,13 @@ class Session:
         self.work: Work | None = None
         #: What other processes know of it; None without a store of shared sessions.
         self.shared = None if cluster.store is None else Shared(cluster.store)
-        self.settings = SettingsBook()
-        self.transaction = Transaction()
+        self.idiom = cluster.knowledge.idiom
+        self.settings = SettingsBook(self.idiom)
+        self.transaction = Transaction(self.idiom)
         #: The modes that `begin` uses when the application names none.
         self.mode = TransactionMode()
+        #: What SET TRANSACTION has asked of the next one, where that is what it means.
+        self.next_mode = TransactionMode()
         self.autocommit = config.autocommit
         self._consistency = config.consistency
         self._transaction_reads = TransactionReads(config.transaction_reads)
@@ -371,7 +374,16 @@ class Session:
         link.face = None
         if link.spoiled or link.link_status is not LinkStatus.IDLE:
             outcome = Outcome.DISCARD
+        elif self._chose_database(link):
+            # Whoever has chosen none would be in this one: there is no way back.
+            outcome = Outcome.DISCARD
         node.pool.checkin(lease, outcome or Outcome.REUSE)
+
+    def _chose_database(self, link: Any) -> bool:
+        """Whether a database is in use on *link* where there was none at connect."""
+        if not link.settings or self.cluster.config.database is not None:
+            return False
+        return any(name == DATABASE for name, _ in link.settings)
 
     @property
     def on_writer(self) -> bool:

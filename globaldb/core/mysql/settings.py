@@ -9,6 +9,7 @@ from globaldb.core.findings import Finding
 from globaldb.core.lexer.mysql import literal
 from globaldb.core.modes import modes
 from globaldb.core.mysql.transactions import control
+from globaldb.core.settings import DATABASE
 from globaldb.core.statement import (
     Action,
     ResetSetting,
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 #: The name under which Aurora knows the consistency mode of a connection.
 CONSISTENCY: Final = "aurora_replica_read_consistency"
-#: The name under which USE is recorded.
-DATABASE: Final = "database"
 
 _SHARED: Final = frozenset(("global", "persist", "persist_only"))
 _OWN: Final = frozenset(("session", "local"))

@@ -11,7 +11,6 @@ from psycopg import errors as pgerrors
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.dbapi.postgresql.story import raise_both
 from globaldb.runtime import flow
-from globaldb.runtime.flow.execute import quoted
 from globaldb.runtime.shell import drive
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class RoutedTransaction(psycopg.Transaction):
             self._conn._num_transactions += 1
             if self._savepoint_name:
                 name = self._savepoint_name
-                flow.savepoint(session, name, f"SAVEPOINT {quoted(name)}")
+                flow.savepoint(session, name)
         return self
 
     def __exit__(
@@ -85,7 +84,7 @@ class RoutedTransaction(psycopg.Transaction):
             drive(flow.commit(session))
         else:
             name = self._savepoint_name
-            flow.release(session, name, f"RELEASE {quoted(name)}")
+            flow.release(session, name)
 
     def _roll_back(self, exc_val: BaseException | None) -> bool:
         wrong = self._pop_savepoint("rollback")
@@ -115,11 +114,5 @@ class RoutedTransaction(psycopg.Transaction):
             return
         name = self._savepoint_name
         if session.transaction.has_savepoint(name):
-            drive(
-                flow.rollback_to(
-                    session,
-                    name,
-                    f"ROLLBACK TO {quoted(name)}",
-                )
-            )
-            flow.release(session, name, f"RELEASE {quoted(name)}")
+            drive(flow.rollback_to(session, name))
+            flow.release(session, name)

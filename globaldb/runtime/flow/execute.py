@@ -97,11 +97,18 @@ async def _handle(session: Session, work: Work) -> None:
         return
     if isinstance(statement.action, Execute):
         work.statement = _prepared(session, statement, statement.action)
+    if _opaque_state(statement):
+        # What it leaves behind nobody can make again elsewhere.
+        work.statement = replace(statement, verdict=Verdict.PIN)
     begin_if_needed(session)
     if is_setting(statement) and not statement.multiple:
         await make_setting(session, work, run)
     else:
         await run(session, work)
+
+
+def _opaque_state(statement: Statement) -> bool:
+    return statement.verdict is Verdict.SESSION and statement.action is None
 
 
 def begin_if_needed(session: Session) -> None:
@@ -329,6 +336,8 @@ def _prepared(session: Session, statement: Statement, action: Execute) -> Statem
 
 
 async def _begin(session: Session, work: Work, action: Begin) -> bool:
+    if session.transaction.active and session.idiom.begins_anew:
+        await tx.commit(session)
     if session.transaction.active:
         return session.transaction.state is TransactionState.BEGUN and _ack(
             work, "BEGIN"
@@ -362,7 +371,7 @@ async def _savepoint(session: Session, work: Work, action: Savepoint) -> bool:
     transaction = session.transaction
     if not transaction.active or transaction.state is TransactionState.FAILED:
         return False
-    tx.savepoint(session, action.name, f"SAVEPOINT {quoted(action.name)}")
+    tx.savepoint(session, action.name)
     return _ack(work, "SAVEPOINT")
 
 
@@ -372,28 +381,30 @@ async def _release(session: Session, work: Work, action: Release) -> bool:
         return False
     if not transaction.has_savepoint(action.name):
         return False
-    tx.release(session, action.name, f"RELEASE {quoted(action.name)}")
+    tx.release(session, action.name)
     return _ack(work, "RELEASE")
 
 
 async def _rollback_to(session: Session, work: Work, action: RollbackTo) -> bool:
     if not session.transaction.has_savepoint(action.name):
         return False
-    await tx.rollback_to(session, action.name, f"ROLLBACK TO {quoted(action.name)}")
+    await tx.rollback_to(session, action.name)
     return _ack(work, "ROLLBACK")
 
 
 async def _set_transaction(
     session: Session, work: Work, action: SetTransaction
 ) -> bool:
-    begin_if_needed(session)
     mode = TransactionMode(action.isolation, action.read_only, action.deferrable)
+    if session.idiom.begins_anew:
+        if session.transaction.state in _ON_SERVER:
+            # It says so itself, unless it knows better.
+            return False
+        if not session.transaction.active:
+            session.next_mode = mode
+            return _ack(work, "SET")
+    begin_if_needed(session)
     return session.transaction.narrow(mode) and _ack(work, "SET")
-
-
-def quoted(name: str) -> str:
-    """Return *name* as a quoted identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _ack(work: Work, tag: str) -> bool:
@@ -402,6 +413,9 @@ def _ack(work: Work, tag: str) -> bool:
 
 
 _Handler = Callable[["Session", "Work", Any], Awaitable[bool]]
+
+#: States of a transaction that a server has begun.
+_ON_SERVER = (TransactionState.OPEN, TransactionState.FAILED)
 
 _HANDLERS: dict[Any, _Handler] = {
     Begin: _begin,
@@ -413,4 +427,4 @@ _HANDLERS: dict[Any, _Handler] = {
     SetTransaction: _set_transaction,
 }
 
-__all__ = ["begin_if_needed", "execute", "explain", "quoted", "raise_fault", "run"]
+__all__ = ["begin_if_needed", "execute", "explain", "raise_fault", "run"]

@@ -23,7 +23,7 @@ def company(
     session: Session, link: Any, statement: Statement | None, *, capture: bool
 ) -> Trip:
     """Tell what has to travel with *statement* to *link*."""
-    before = replay(link.settings, session.settings.current)
+    before = replay(link.settings, session.settings.current, session.idiom)
     alone = statement is not None and statement.alone
     script = statement is not None and statement.multiple
     return Trip(
@@ -150,7 +150,7 @@ def _applied(session: Session, link: Any, reply: Reply, attempted: Settings) -> 
     if reply.error is None or (reply.prepared and session.transaction.active):
         link.settings = attempted
     elif reply.prepared:
-        link.settings = after_rollback(link.settings, attempted)
+        link.settings = after_rollback(link.settings, attempted, session.idiom)
     elif reply.sent and reply.status is LinkStatus.IDLE:
         # Whatever could not be done or undone here, the next borrower need not
         # stumble over it as well.

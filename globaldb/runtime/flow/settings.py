@@ -26,6 +26,7 @@ from globaldb.runtime.flow.write import write
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from globaldb.core.idiom import Idiom
     from globaldb.runtime.port import Link, Work
     from globaldb.runtime.session import Session
 
@@ -117,7 +118,7 @@ def _record(session: Session, work: Work, action: Any, link: Link) -> None:
             book.clear()
             link.forget_statements()
     else:
-        for name, sql in _made(work, action):
+        for name, sql in _made(work, action, session.idiom):
             book.record(name, sql)
     link.settings = book.current
 
@@ -129,7 +130,7 @@ def _record_prepared(session: Session, action: Prepare | Deallocate) -> None:
         session.settings.record(PREPARED + action.name, action.sql)
 
 
-def _made(work: Work, action: Any) -> list[tuple[str, str]]:
+def _made(work: Work, action: Any, idiom: Idiom) -> list[tuple[str, str]]:
     """Return what *action* has set: names, and statements that set the same again."""
     if isinstance(action, SetSetting):
         return [(action.name, action.sql)]
@@ -138,9 +139,8 @@ def _made(work: Work, action: Any) -> list[tuple[str, str]]:
         return [(name, _set_config(name, work.first_value() or ""))]
     if isinstance(action, Load):
         return [(LIBRARY + action.library, action.sql)]
-    return [
-        (name, f"SET {name} = '{value}'") for name, value in _characteristics(action)
-    ]
+    say = idiom.characteristic
+    return [(name, say(name, value)) for name, value in _characteristics(action)]
 
 
 def _characteristics(action: SetCharacteristics) -> list[tuple[str, str]]:

@@ -42,14 +42,8 @@ _ELSEWHERE = (Fault.NODE_LOST, Fault.UNAVAILABLE, Fault.RECOVERY_CONFLICT)
 
 def begin(session: Session, mode: TransactionMode) -> None:
     """Start a transaction in the books; the server hears of it later."""
-    default = session.mode
-    session.transaction.begin(
-        TransactionMode(
-            mode.isolation if mode.isolation is not None else default.isolation,
-            mode.read_only if mode.read_only is not None else default.read_only,
-            mode.deferrable if mode.deferrable is not None else default.deferrable,
-        )
-    )
+    asked, session.next_mode = mode.over(session.next_mode), TransactionMode()
+    session.transaction.begin(asked.over(session.mode))
     session.settings.begin()
     session.moored = False
     session.hot = None
@@ -274,20 +268,21 @@ async def rollback(session: Session) -> None:
         raise_fault(reply.error)
 
 
-def savepoint(session: Session, name: str, sql: str) -> None:
+def savepoint(session: Session, name: str) -> None:
     """Set a savepoint; it is sent with the next statement."""
-    session.transaction.savepoint(name, sql)
+    session.transaction.savepoint(name, session.idiom.savepoint(name))
     session.settings.savepoint(name)
 
 
-def release(session: Session, name: str, sql: str) -> None:
+def release(session: Session, name: str) -> None:
     """Release a savepoint; it is sent with the next statement, if it has to be."""
-    session.transaction.release(name, sql)
+    session.transaction.release(name, session.idiom.release(name))
     session.settings.release(name)
 
 
-async def rollback_to(session: Session, name: str, sql: str) -> None:
+async def rollback_to(session: Session, name: str) -> None:
     """Roll back to a savepoint."""
+    sql = session.idiom.rollback_to(name)
     transaction = session.transaction
     lease, node = session.lease, session.node
     must_send = transaction.rollback_to(name)
@@ -315,7 +310,7 @@ def _finish(session: Session, lease: Lease[Any], *, committed: bool) -> None:
     attempted = link.settings
     session.end_transaction(committed=committed)
     if not committed:
-        link.settings = after_rollback(session.applied_before, attempted)
+        link.settings = after_rollback(session.applied_before, attempted, session.idiom)
     session.release()
 
 

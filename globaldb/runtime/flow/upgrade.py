@@ -223,7 +223,9 @@ async def _leave(
                 patience = min(patience, deadline)
             trip = Trip(alone=True, expendable=True)
             await session.shell.travel(link, b"ROLLBACK", trip, patience)
-            link.settings = after_rollback(session.applied_before, attempted)
+            link.settings = after_rollback(
+                session.applied_before, attempted, session.idiom
+            )
     finally:
         session.hand_back(lease, reader)
 
@@ -259,7 +261,9 @@ async def _start_over(session: Session, reader: Node, reply: Reply) -> NoReturn:
     trip, link = Trip(capture=True, alone=True), lease.connection
     try:
         after = await session.shell.travel(link, b"ROLLBACK", trip, patience)
-        link.settings = after_rollback(session.applied_before, link.settings)
+        link.settings = after_rollback(
+            session.applied_before, link.settings, session.idiom
+        )
         if after.position is not None:
             session.books.captured(after.position, monotonic(), whole=True)
     finally:

@@ -1,0 +1,102 @@
+"""How a session says to its engine what it keeps in its own books."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from globaldb.core.transaction import TransactionMode
+
+
+class Idiom(Protocol):
+    """The words of one engine for transactions and settings."""
+
+    @property
+    def undoes_settings(self) -> bool:
+        """Whether a rollback undoes what was SET in its transaction."""
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether BEGIN in a transaction commits it, and begins another one.
+
+        Then SET TRANSACTION speaks of the next transaction, too, and a savepoint takes
+        the place of an earlier one of its name.
+        """
+
+    def begin(self, mode: TransactionMode) -> tuple[str, ...]:
+        """Return the statements that begin a transaction with *mode*."""
+
+    def savepoint(self, name: str) -> str:
+        """Return the statement that sets savepoint *name*."""
+
+    def release(self, name: str) -> str:
+        """Return the statement that releases savepoint *name*."""
+
+    def rollback_to(self, name: str) -> str:
+        """Return the statement that rolls back to savepoint *name*."""
+
+    def reset(self, name: str) -> str:
+        """Return what takes setting *name* back to its value at connect."""
+
+    def deallocate(self, name: str) -> str:
+        """Return what forgets the prepared statement *name*."""
+
+    def characteristic(self, name: str, value: str) -> str:
+        """Return what sets a characteristic of later transactions.
+
+        *name* is ``default_transaction_isolation``, ``..._read_only`` (``on`` or
+        ``off``) or ``..._deferrable``.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresqlIdiom:
+    """PostgreSQL's words."""
+
+    undoes_settings: bool = True
+    begins_anew: bool = False
+
+    def begin(self, mode: TransactionMode) -> tuple[str, ...]:
+        """Return the statement that begins a transaction with *mode*."""
+        return (mode.sql,)
+
+    def savepoint(self, name: str) -> str:
+        """Return the statement that sets savepoint *name*."""
+        return f"SAVEPOINT {_quoted(name)}"
+
+    def release(self, name: str) -> str:
+        """Return the statement that releases savepoint *name*."""
+        return f"RELEASE {_quoted(name)}"
+
+    def rollback_to(self, name: str) -> str:
+        """Return the statement that rolls back to savepoint *name*."""
+        return f"ROLLBACK TO {_quoted(name)}"
+
+    def reset(self, name: str) -> str:
+        """Return what takes setting *name* back to its value at connect."""
+        return _RESETS.get(name) or f"RESET {name}"
+
+    def deallocate(self, name: str) -> str:
+        """Return what forgets the prepared statement *name*."""
+        return f"DEALLOCATE {_quoted(name)}"
+
+    def characteristic(self, name: str, value: str) -> str:
+        """Return what sets a characteristic of later transactions."""
+        return f"SET {name} = '{value}'"
+
+
+#: How a setting goes back to what it was when the connection was opened.
+_RESETS: Final[Mapping[str, str]] = {
+    "role": "RESET ROLE",
+    "session_authorization": "RESET SESSION AUTHORIZATION",
+}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+POSTGRESQL: Final = PostgresqlIdiom()

@@ -1,0 +1,84 @@
+"""How a session says to MySQL and MariaDB what it keeps in its own books."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from globaldb.core.settings import DATABASE
+
+if TYPE_CHECKING:
+    from globaldb.core.transaction import TransactionMode
+
+#: Both servers' own comments say which of two names for one thing each knows: MariaDB
+#: leaves out those for versions of MySQL it never had.
+_ISOLATION: Final = "/*!50720 transaction_isolation *//*M! tx_isolation */"
+_READ_ONLY: Final = "/*!50720 transaction_read_only *//*M! tx_read_only */"
+_RESETS: Final = {
+    "default_transaction_isolation": f"SET SESSION {_ISOLATION} = DEFAULT",
+    "default_transaction_read_only": f"SET SESSION {_READ_ONLY} = DEFAULT",
+    "names": "SET NAMES DEFAULT",
+    "character_set": "SET CHARACTER SET DEFAULT",
+    "role": "SET ROLE DEFAULT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class MysqlIdiom:
+    """The words of MySQL and MariaDB; *database* and *charset* are those at connect."""
+
+    database: str | None = None
+    charset: str | None = None
+    undoes_settings: bool = False
+    begins_anew: bool = True
+
+    def begin(self, mode: TransactionMode) -> tuple[str, ...]:
+        """Return the statements that begin a transaction with *mode*.
+
+        READ WRITE is left out: it is the default, and a server that only reads refuses
+        a transaction that says it.
+        """
+        start = "START TRANSACTION READ ONLY" if mode.read_only else "START TRANSACTION"
+        if mode.isolation is None:
+            return (start,)
+        return (f"SET TRANSACTION ISOLATION LEVEL {mode.isolation.upper()}", start)
+
+    def savepoint(self, name: str) -> str:
+        """Return the statement that sets savepoint *name*."""
+        return f"SAVEPOINT {quoted(name)}"
+
+    def release(self, name: str) -> str:
+        """Return the statement that releases savepoint *name*."""
+        return f"RELEASE SAVEPOINT {quoted(name)}"
+
+    def rollback_to(self, name: str) -> str:
+        """Return the statement that rolls back to savepoint *name*."""
+        return f"ROLLBACK TO SAVEPOINT {quoted(name)}"
+
+    def reset(self, name: str) -> str:
+        """Return what takes setting *name* back to its value at connect."""
+        if name == DATABASE:
+            # There is no way back to no database: `SET` does nothing, see
+            # `globaldb.runtime.session.Session.hand_back`.
+            return f"USE {quoted(self.database)}" if self.database else "DO 0"
+        if name == "names" and self.charset:
+            return f"SET NAMES {self.charset}"
+        if name.startswith("@"):
+            return f"SET {name} = NULL"
+        return _RESETS.get(name) or f"SET SESSION {name} = DEFAULT"
+
+    def deallocate(self, name: str) -> str:
+        """Return what forgets the prepared statement *name*."""
+        return f"DEALLOCATE PREPARE {quoted(name)}"
+
+    def characteristic(self, name: str, value: str) -> str:
+        """Return what sets a characteristic of later transactions."""
+        if name == "default_transaction_isolation":
+            return f"SET SESSION TRANSACTION ISOLATION LEVEL {value.upper()}"
+        access = "ONLY" if value == "on" else "WRITE"
+        return f"SET SESSION TRANSACTION READ {access}"
+
+
+def quoted(name: str) -> str:
+    """Return *name* as a quoted identifier."""
+    return "`" + name.replace("`", "``") + "`"
