@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from globaldb.core.statement import Statement
     from globaldb.core.transaction import TransactionMode
 
 
@@ -25,6 +26,13 @@ class Idiom(Protocol):
         Then SET TRANSACTION speaks of the next transaction, too, and a savepoint takes
         the place of an earlier one of its name.
         """
+
+    @property
+    def keeps_snapshots(self) -> bool:
+        """Whether transactions read one state throughout unless they ask not to."""
+
+    def commits_first(self, statement: Statement) -> bool:
+        """Whether the server ends an open transaction before it runs *statement*."""
 
     def begin(self, mode: TransactionMode) -> tuple[str, ...]:
         """Return the statements that begin a transaction with *mode*."""
@@ -58,6 +66,11 @@ class PostgresqlIdiom:
 
     undoes_settings: bool = True
     begins_anew: bool = False
+    keeps_snapshots: bool = False
+
+    def commits_first(self, statement: Statement) -> bool:  # noqa: ARG002 - none does
+        """No statement ends a transaction by itself."""
+        return False
 
     def begin(self, mode: TransactionMode) -> tuple[str, ...]:
         """Return the statement that begins a transaction with *mode*."""

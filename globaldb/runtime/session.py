@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 from globaldb.core.consistency import Consistency, TransactionReads
 from globaldb.core.hints import ROUTES
 from globaldb.core.lending import Outcome
-from globaldb.core.routing import Intent, Route, forbids_readers, keeps_a_snapshot
+from globaldb.core.routing import (
+    Intent,
+    Route,
+    forbids_readers,
+    keeps_a_snapshot,
+    reads_only,
+)
 from globaldb.core.session import SessionState
 from globaldb.core.settings import DATABASE, SettingsBook
 from globaldb.core.statement import (
@@ -78,13 +84,14 @@ class Session:
         self.idiom = cluster.knowledge.idiom
         self.settings = SettingsBook(self.idiom)
         self.transaction = Transaction(self.idiom)
-        #: The modes that `begin` uses when the application names none.
-        self.mode = TransactionMode()
-        #: What SET TRANSACTION has asked of the next one, where that is what it means.
-        self.next_mode = TransactionMode()
+        #: The modes that `begin` uses when the application names none; those that SET
+        #: TRANSACTION has asked of the next one alone, where that is what it means.
+        self.mode = self.next_mode = TransactionMode()
         self.autocommit = config.autocommit
         self._consistency = config.consistency
         self._transaction_reads = TransactionReads(config.transaction_reads)
+        #: Who forwards writes: ``driver``, ``native`` or ``strict``.
+        self.forwarding = config.forwarding
         #: The mode before SQL changed it in this transaction, and whether by LOCAL.
         self._set_in_transaction: tuple[Consistency | None, bool] | None = None
         self.timeout = config.timeout
@@ -100,6 +107,9 @@ class Session:
         self.met: Position | None = None
         #: Something lives on the lease that any statement may depend on.
         self.pinned_whole = False
+        #: The lease is of a reader that has forwarded a write and not yet shown it:
+        #: whether everything else that is required has a known position.
+        self.forwarded: bool | None = None
         #: Only those that name one of these depend on the lease.
         self.temporary = TemporaryTables()
         #: currval() was used: from now on a write keeps its connection.
@@ -265,6 +275,12 @@ class Session:
         )
 
     @property
+    def reads_only(self) -> bool:
+        """Whether the transaction, open or next, is declared read only."""
+        default = self.settings.value_of("default_transaction_read_only")
+        return reads_only(self.transaction.mode.read_only, default)
+
+    @property
     def has_options(self) -> bool:
         """Whether a decision depends on more than the consistency mode."""
         return (
@@ -320,11 +336,13 @@ class Session:
     @property
     def pinned(self) -> bool:
         """Whether the lease stays after the transaction: something lives on it."""
-        return self.pinned_whole or bool(self.temporary)
+        kept = self.pinned_whole or self.forwarded is not None
+        return kept or bool(self.temporary)
 
     def unpin(self) -> None:
         """Take note that nothing lives on the lease any more."""
         self.pinned_whole = False
+        self.forwarded = None
         self.temporary.clear()
 
     def keep(self, lease: Lease[Any], node: Node) -> None:
@@ -361,7 +379,7 @@ class Session:
     def drop_lease(self) -> None:
         """Give the lease up: its connection is of no use any more."""
         lease, node = self.lease, self.node
-        self.lease = self.node = self.journal = None
+        self.lease = self.node = self.journal = self.forwarded = None
         if lease is not None and node is not None:
             self.cluster.suspect(node.name)
             self.hand_back(lease, node, Outcome.DISCARD)

@@ -445,7 +445,6 @@ CASES = {
         "set @@session.sql_mode='ANSI'",
         "set @@sql_mode='ANSI'",
         "set local sort_buffer_size=100000",
-        "set transaction_isolation='READ-COMMITTED'",
         "set autocommit=1",
         "set role none",
         "set time_zone='+00:00'",
@@ -455,6 +454,9 @@ CASES = {
     ],
     (Verdict.SESSION, "set_characteristics"): [
         "set session transaction isolation level read committed",
+        "set transaction_isolation='READ-COMMITTED'",
+        "set session transaction_read_only = 1",
+        "set @@session.tx_isolation = 'SERIALIZABLE'",
     ],
     (Verdict.SESSION, "set_consistency"): [
         "set aurora_replica_read_consistency='session'",

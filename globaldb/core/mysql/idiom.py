@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.settings import DATABASE
+from globaldb.core.words import names
 
 if TYPE_CHECKING:
+    from globaldb.core.statement import Statement
     from globaldb.core.transaction import TransactionMode
 
 #: Both servers' own comments say which of two names for one thing each knows: MariaDB
@@ -22,6 +24,15 @@ _RESETS: Final = {
     "role": "SET ROLE DEFAULT",
 }
 
+_COMMITTING: Final = names(
+    """
+    alter analyze cache check create drop flush grant install lock optimize rename
+    repair revoke truncate uninstall
+    """.upper()
+)
+#: What is made for the session alone is part of a transaction; of the rest nobody knows.
+_WITHIN: Final = frozenset(("temporary_object", "opaque_body"))
+
 
 @dataclass(frozen=True, slots=True)
 class MysqlIdiom:
@@ -31,6 +42,16 @@ class MysqlIdiom:
     charset: str | None = None
     undoes_settings: bool = False
     begins_anew: bool = True
+    keeps_snapshots: bool = True
+
+    def commits_first(self, statement: Statement) -> bool:
+        """Whether the server ends an open transaction before it runs *statement*.
+
+        MySQL's manual, "Statements That Cause an Implicit Commit".
+        """
+        if statement.multiple or statement.reason in _WITHIN:
+            return False
+        return statement.command in _COMMITTING
 
     def begin(self, mode: TransactionMode) -> tuple[str, ...]:
         """Return the statements that begin a transaction with *mode*.

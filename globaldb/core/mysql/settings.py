@@ -62,6 +62,10 @@ _PHRASES: Final = (
     (("role",), "role"),
 )
 _TRUE: Final = frozenset(("1", "on", "true"))
+_FALSE: Final = frozenset(("0", "off", "false"))
+_LEVELS: Final = frozenset(
+    ("read uncommitted", "read committed", "repeatable read", "serializable")
+)
 _OF_LITERALS: Final = frozenset(("true", "false", "null", "date", "time", "timestamp"))
 # A value with one of these is another one later, or on another node.
 _UNSTABLE: Final = names(
@@ -287,6 +291,8 @@ def _single(one: _Assignment, sql: str) -> Statement:
         return _session("set_consistency", SetConsistency(mode))
     if one.scope == "next" and one.name in _TRANSACTION_MODES:
         return _next_transaction(_TRANSACTION_MODES[one.name], value)
+    if one.name in _TRANSACTION_MODES:
+        return _later_transactions(_TRANSACTION_MODES[one.name], value, sql)
     if one.name.startswith("@"):
         return _session("user_variable", SetSetting(one.name, sql, value=value))
     if default:
@@ -323,6 +329,29 @@ def _next_transaction(mode: str, value: str | None) -> Statement:
     else:
         asked = SetTransaction(read_only=word in _TRUE)
     return control("SET", "set_transaction", asked)
+
+
+def _later_transactions(mode: str, value: str | None, sql: str) -> Statement:
+    """SET of a characteristic of the session's transactions."""
+    if (value or "").lower() == "default":
+        return _session("set", ResetSetting(f"default_transaction_{mode}", sql))
+    asked = _asked(mode, value)
+    if asked is None:
+        # Nobody knows what it was set to.
+        return Statement(Verdict.PIN, "set", "SET")
+    action = SetCharacteristics(asked.isolation, asked.read_only)
+    return _session("set_characteristics", action)
+
+
+def _asked(mode: str, value: str | None) -> SetTransaction | None:
+    """Return what a characteristic was set to, None for a value that is none."""
+    word = (value or "").lower()
+    if mode == "isolation":
+        level = word.replace("-", " ")
+        return SetTransaction(isolation=level) if level in _LEVELS else None
+    if word in _TRUE or word in _FALSE:
+        return SetTransaction(read_only=word in _TRUE)
+    return None
 
 
 def shown(tokens: Sequence[Token], found: Statement) -> Statement:

@@ -100,7 +100,11 @@ async def _handle(session: Session, work: Work) -> None:
     if _opaque_state(statement):
         # What it leaves behind nobody can make again elsewhere.
         work.statement = replace(statement, verdict=Verdict.PIN)
-    begin_if_needed(session)
+    if session.idiom.commits_first(statement):
+        if session.transaction.active:
+            await tx.commit(session)
+    else:
+        begin_if_needed(session)
     if is_setting(statement) and not statement.multiple:
         await make_setting(session, work, run)
     else:

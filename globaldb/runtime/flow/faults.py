@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from globaldb.runtime.node import Node
     from globaldb.runtime.session import Session
 
-#: What PostgreSQL answers to a cancel, and to its own statement_timeout.
-_QUERY_CANCELED = "57014"
+#: What PostgreSQL answers to a cancel, and to its own statement_timeout; MySQL to KILL.
+_QUERY_CANCELED = ("57014", "70100")
 
 
 def fault_of(session: Session, error: BaseException, link: Any) -> Fault:
@@ -36,7 +36,7 @@ def wanted(reply: Reply) -> bool:
     """Whether an answer is still wanted: nobody, and no deadline, has cancelled it."""
     if isinstance(reply.error, DeadlineExceededError):
         return False
-    return getattr(reply.error, "sqlstate", None) != _QUERY_CANCELED
+    return getattr(reply.error, "sqlstate", None) not in _QUERY_CANCELED
 
 
 def raise_unwanted(reply: Reply) -> None:

@@ -83,6 +83,10 @@ def _outrun(session: Session, statement: Statement) -> bool:
 
 async def _keeps_a_snapshot(session: Session, lease: Lease[Any]) -> bool:
     """Ask the reader, which alone knows its defaults; yes fails the transaction."""
+    if session.idiom.keeps_snapshots:
+        default = session.settings.value_of("default_transaction_isolation")
+        asked = session.transaction.mode.isolation or default or ""
+        return "read committed" not in asked.lower()
     reply = await session.shell.travel(
         lease.connection, _READ_COMMITTED, Trip(), session.deadline()
     )
