@@ -254,6 +254,8 @@ _SETTINGS: Final = {
     "full_page_writes": "on",
     "wal_keep_size": "512MB",
     "hot_standby_feedback": "on",
+    # Below the data folder, and removed with it: the others outlive a killed server.
+    "dynamic_shared_memory_type": "mmap",
     # Readers report and come back quickly, so that a fault is over when it is healed.
     "wal_receiver_status_interval": "1s",
     "wal_retrieve_retry_interval": "200ms",

@@ -16,6 +16,7 @@ import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
+from globaldb.lab import shared_memory
 from globaldb.lab.errors import LabError, LabSpecError
 from globaldb.lab.waiting import wait_until
 
@@ -123,7 +124,10 @@ def _sweep(home: Path) -> list[str]:
 
 
 def end_processes_in(folder: Path) -> None:
-    """Kill the servers that still work in *folder*; they work in its data folders."""
+    """Kill the servers that still work in *folder*, and release their shared memory.
+
+    They work in its data folders: *folder* is that of a node or of a lab.
+    """
     prefix = f"{folder.resolve()}{os.sep}"
 
     def none_left() -> bool:
@@ -139,6 +143,8 @@ def end_processes_in(folder: Path) -> None:
         limit=10,
         what=f"processes of the dead lab in {folder} do not end",
     )
+    for data in (folder / "data", *folder.glob("*/data")):
+        shared_memory.release(data)
 
 
 def _working_folders() -> Iterator[tuple[int, str]]:

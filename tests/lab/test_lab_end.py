@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from globaldb.lab import Lab, LabNotRunningError, LabSpec
+from globaldb.lab.shared_memory import segment_of
 from globaldb.lab.state import labs_home, running_labs, sweep
 
 OWNER = """
@@ -135,6 +136,29 @@ def test_a_lab_that_is_told_to_terminate_cleans_up(home: Path) -> None:
     with Lab.start(LabSpec(regions={"us-west-2": 0})) as lab:
         os.kill(lab.pid, signal.SIGTERM)
         wait_until(lambda: not (home / lab.name).exists())
+
+
+def segments() -> set[int]:
+    """The shared memory there is, of whatever processes."""
+    lines = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
+    return {int(line.split()[1]) for line in lines}
+
+
+def test_no_shared_memory_outlives_a_server(home: Path) -> None:
+    with Lab.start(LabSpec(regions={"us-west-2": 0})) as lab:
+        data = home / lab.name / "us-west-2-1" / "data"
+        used = {segment_of(data)}
+        pid = lab.status()["nodes"][0]["pid"]
+        assert "/dev/shm/PostgreSQL" not in Path(f"/proc/{pid}/maps").read_text()
+        lab.kill("us-west-2-1")
+        assert not used & segments()
+        lab.start_node("us-west-2-1")
+        used.add(segment_of(data))
+        assert used & segments()
+        os.kill(lab.pid, signal.SIGTERM)
+        wait_until(lambda: not (home / lab.name).exists())
+    assert len(used) == 2
+    assert not used & segments()
 
 
 def test_nonsense_on_the_control_socket_does_not_end_a_lab(home: Path) -> None:
