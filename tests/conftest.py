@@ -25,9 +25,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 pytest_plugins = ["lab_fixtures"]
 
+#: Files that take a minute and more: whoever takes one last keeps everybody waiting.
+LONG = ("test_corpus.py", "test_round_trips.py", "test_histories.py", "test_verify.py")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark a test with `lab` if any of its fixtures starts one."""
+    """Mark a test with `lab` if any of its fixtures starts one; put long files first."""
+    items.sort(key=lambda item: item.path.name not in LONG)
     for item in items:
         if {"shared_lab", "fresh_lab", "module_lab"} & set(
             getattr(item, "fixturenames", ())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,11 +27,12 @@ def stage(lab: Lab) -> Stage:
 
 
 @pytest.fixture
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A place for labs where no other test's lab is."""
-    tmp_path.chmod(0o700)
-    monkeypatch.setenv("GLOBALDB_LAB_DIR", str(tmp_path))
-    return tmp_path
+    # Short enough for the name of a socket, as `tmp_path` is not always.
+    with tempfile.TemporaryDirectory(prefix="labs-") as place:
+        monkeypatch.setenv("GLOBALDB_LAB_DIR", place)
+        yield Path(place)
 
 
 def test_the_demo_meets_every_expectation_and_shows_what_it_promises(

@@ -22,7 +22,7 @@ from globaldb.runtime.flow import read
 #: environment, where the product refuses names with its prefix that it does not know.
 WISHED = os.environ.pop("GLOBALDB_EXAMPLES", None)
 #: How many `make test` plays, always the same ones.
-EXAMPLES = 130
+EXAMPLES = 100
 #: Within how many programs a planted violation has to show.
 BOUND = 300
 #: How often a program is played again while a failing one is made smaller: what
