@@ -1,0 +1,80 @@
+"""What a session says to MySQL and MariaDB of its transactions and settings."""
+
+from __future__ import annotations
+
+import pytest
+
+from globaldb.core.mysql.classify import classify
+from globaldb.core.mysql.idiom import MysqlIdiom
+from globaldb.core.settings import SettingsBook, replay
+from globaldb.core.transaction import Transaction, TransactionMode
+
+MYSQL = MysqlIdiom("shop")
+
+
+@pytest.mark.parametrize(
+    ("mode", "sent"),
+    [
+        (TransactionMode(), ("START TRANSACTION",)),
+        (TransactionMode(read_only=True), ("START TRANSACTION READ ONLY",)),
+        (TransactionMode(read_only=False), ("START TRANSACTION",)),
+        (
+            TransactionMode("read committed"),
+            ("SET TRANSACTION ISOLATION LEVEL READ COMMITTED", "START TRANSACTION"),
+        ),
+    ],
+)
+def test_a_transaction_begins_with_what_was_asked(mode, sent):
+    book = Transaction(MYSQL)
+    book.begin(mode)
+    assert book.pending == sent
+
+
+def test_a_savepoint_takes_the_place_of_one_of_its_name():
+    book = Transaction(MYSQL)
+    book.begin(TransactionMode())
+    for name in ("a", "b", "a"):
+        book.savepoint(name, MYSQL.savepoint(name))
+    assert book.pending[1:] == ("SAVEPOINT `b`", "SAVEPOINT `a`")
+    assert not book.rollback_to("b")
+    assert not book.has_savepoint("a")
+
+
+def test_settings_survive_a_rollback():
+    book = SettingsBook(MYSQL)
+    book.begin()
+    book.record("sql_mode", "SET sql_mode = 'ANSI'")
+    book.end(committed=False)
+    assert book.value_of("sql_mode") is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "undone"),
+    [
+        ("sql_mode", "SET SESSION sql_mode = DEFAULT"),
+        ("@cart", "SET @cart = NULL"),
+        ("database", "USE `shop`"),
+        ("names", "SET NAMES DEFAULT"),
+        ("prepared:p", "DEALLOCATE PREPARE `p`"),
+    ],
+)
+def test_the_next_borrower_of_a_connection_undoes_what_it_does_not_want(name, undone):
+    assert replay(((name, "SET ..."),), (), MYSQL) == (undone,)
+
+
+@pytest.mark.parametrize(
+    ("sql", "commits"),
+    [
+        ("CREATE TABLE t (i INT)", True),
+        ("TRUNCATE t", True),
+        ("LOCK TABLES t WRITE", True),
+        ("GRANT ALL ON t TO a", True),
+        ("CREATE TEMPORARY TABLE t (i INT)", False),
+        ("INSERT INTO t VALUES (1)", False),
+        ("SET GLOBAL max_connections = 5", False),
+        ("KILL 5", False),
+        ("SELECT 1", False),
+    ],
+)
+def test_a_definition_commits_first(sql, commits):
+    assert MYSQL.commits_first(classify(sql)) is commits
