@@ -53,3 +53,42 @@ def postgresql_fault(sqlstate: str | None, message: str, *, broken: bool) -> Fau
         return Fault.UNAVAILABLE
     refused = any(sqlstate == code and text in message for code, text in _READ_ONLY)
     return Fault.READ_ONLY if refused else Fault.STATEMENT
+
+
+#: A MySQL or MariaDB reader's refusals, by number and what the message must contain:
+#: the number is used for other options too. 1792 is not one: the application itself
+#: has begun the transaction READ ONLY.
+_MYSQL_READ_ONLY: Final[tuple[tuple[int, str], ...]] = (
+    (1290, "read-only"),
+    (1290, "read_only"),
+    (1836, ""),
+)
+#: Client errors 2006, 2013 and 2055, and a server's farewells: shutdown, aborted
+#: connection, killed (MariaDB, MySQL), idle for too long.
+_MYSQL_LOST: Final = frozenset((2006, 2013, 2055, 1053, 1152, 1184, 1927, 3169, 4031))
+#: Too many connections, of all or of one user; none that could be made.
+_MYSQL_UNAVAILABLE: Final = frozenset((1040, 1203, 1226, 2002, 2003, 3032, 3168))
+
+
+def mysql_refuses_writes(args: tuple[object, ...]) -> bool:
+    """Whether an error's number and text are those of a reader that refuses a write."""
+    if len(args) < 2:
+        return False
+    code, text = args[:2]
+    return any(
+        code == number and part in str(text) for number, part in _MYSQL_READ_ONLY
+    )
+
+
+def mysql_fault(number: int | None, message: str, *, broken: bool) -> Fault:
+    """Classify an error of MySQL or MariaDB, *number* without a sign.
+
+    *broken* tells whether the connection can no longer be used. Errors without a
+    number come from the client library, as for `postgresql_fault`.
+    """
+    if broken or number in _MYSQL_LOST:
+        return Fault.NODE_LOST
+    if number in _MYSQL_UNAVAILABLE:
+        return Fault.UNAVAILABLE
+    refused = mysql_refuses_writes((number, message))
+    return Fault.READ_ONLY if refused else Fault.STATEMENT

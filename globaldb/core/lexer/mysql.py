@@ -245,6 +245,20 @@ def second(text: str, quoting: Quoting = QUOTINGS[0]) -> int | None:
     return end if end == len(text) or text[first.end()] == ";" else None
 
 
+def first(text: str, quoting: Quoting = QUOTINGS[0]) -> int | None:
+    """Return where the first statement of *text* ends, in front of its semicolon.
+
+    ``None`` if it is unclear, as for `second`.
+    """
+    if "/*!" in text or "/*M!" in text:
+        return None
+    found = _STATEMENTS[quoting].match(text)
+    if found is None:
+        return None
+    end = found.end()
+    return end if end == len(text) or text[end] == ";" else None
+
+
 def as_name(token: Token) -> Token:
     """Return a ``"..."`` as the name that it is with ``ANSI_QUOTES``."""
     if token.kind != "string" or token.text[0] != '"':

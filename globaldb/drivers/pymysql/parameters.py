@@ -1,0 +1,90 @@
+"""What PyMySQL is given to reach a node, out of a configuration."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from globaldb.config import Config, NodeAddress
+
+#: Options of the application's connections, not of the server's.
+_OF_THE_FACE: Final = ("use_unicode", "binary_prefix")
+#: Modes in which the certificate, and in which the name in it, is verified.
+_VERIFIED: Final = ("verify_ca", "verify_identity")
+
+
+def parameters(
+    config: Config,
+    node: NodeAddress,
+    contexts: dict[frozenset[tuple[str, Any]], ssl.SSLContext],
+) -> dict[str, Any]:
+    """Return the keywords with which PyMySQL reaches *node*.
+
+    *contexts* keeps what TLS takes, by what it is made of.
+    """
+    given: dict[str, Any] = {
+        name: value
+        for name, value in config.driver_options.items()
+        if not name.startswith("ssl") and name not in _OF_THE_FACE
+    }
+    if "auth_plugin_map" in given:
+        given["auth_plugin_map"] = dict(given["auth_plugin_map"])
+    place: dict[str, Any] = {"host": node.host, "port": node.port}
+    if node.is_socket:
+        place = {"unix_socket": node.host}
+    found: dict[str, Any] = {
+        "database": config.database,
+        "user": config.user,
+        "program_name": config.application_name,
+        "password": _password(config, node),
+    }
+    known = {name: value for name, value in found.items() if value is not None}
+    return {**given, **place, **known, **_tls(config, node, contexts)}
+
+
+def _password(config: Config, node: NodeAddress) -> str | bytes | None:
+    secret = config.password_for(node)
+    if secret is None:
+        return None
+    text = secret.reveal()
+    try:
+        # As PyMySQL does.
+        return text.encode("latin-1")
+    except UnicodeEncodeError:
+        return text.encode()
+
+
+def _tls(
+    config: Config,
+    node: NodeAddress,
+    contexts: dict[frozenset[tuple[str, Any]], ssl.SSLContext],
+) -> dict[str, Any]:
+    tls = config.tls_for(node)
+    if "ssl" in tls:
+        return {"ssl": tls["ssl"]}
+    if tls["ssl_mode"] == "disabled":
+        return {"ssl_disabled": True}
+    key = frozenset(tls.items())
+    if key not in contexts:
+        contexts[key] = _context(tls)
+    return {"ssl": contexts[key]}
+
+
+def _context(tls: dict[str, Any]) -> ssl.SSLContext:
+    """Make what PyMySQL cannot: it verifies no name without a certificate of ours."""
+    mode = tls["ssl_mode"]
+    context = ssl.create_default_context(
+        cafile=tls.get("ssl_ca"), capath=tls.get("ssl_capath")
+    )
+    # Certificates that servers make for themselves lack what newer rules ask for.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.check_hostname = mode == "verify_identity"
+    context.verify_mode = ssl.CERT_REQUIRED if mode in _VERIFIED else ssl.CERT_NONE
+    if tls.get("ssl_cert"):
+        context.load_cert_chain(
+            tls["ssl_cert"], tls.get("ssl_key"), tls.get("ssl_key_password")
+        )
+    if tls.get("ssl_cipher"):
+        context.set_ciphers(tls["ssl_cipher"])
+    return context
