@@ -1,0 +1,1 @@
+"""Connections and cursors in PyMySQL's form."""
