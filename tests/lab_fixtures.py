@@ -4,21 +4,87 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from functools import cache
+from typing import Any
 
 import pytest
 
-from globaldb.lab import Lab, LabSpec
+from globaldb.lab import Lab, LabError, LabSpec
+from globaldb.lab.mysql.binaries import find_mysql
 from globaldb.runtime.cluster import _clusters
 
 FreshLab = Callable[[LabSpec], Lab]
+NO_MYSQL = pytest.StashKey[str]()
+#: Started for the whole run, by what PostgreSQL's readers need to be told.
+SETTINGS = {
+    # What a server writes for itself is flushed, and so sent to its readers, at once:
+    # else a session that read at the writer may have to wait 200 ms for its reader.
+    "postgresql": {"wal_writer_delay": "10ms"},
+    "mariadb": {},
+    "mysql": {},
+}
+
+
+@cache
+def why_not_mysql() -> str:
+    """Return why no MySQL can be had here; nothing if one can."""
+    try:
+        find_mysql("mysql")
+    except LabError as failure:
+        return str(failure)
+    return ""
+
+
+def engines() -> list[str]:
+    """Return the engines of this run: MySQL is not everywhere to be had."""
+    return [name for name in SETTINGS if name != "mysql" or not why_not_mysql()]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test once for each engine if it, or a fixture of its, wants `engine`."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    chosen = any("engine" in mark.args[0] for mark in marks)
+    if "engine" in metafunc.fixturenames and not chosen:
+        metafunc.parametrize("engine", engines(), indirect=True, scope="session")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Have the process that prints the summary know what this one has found."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None and why_not_mysql.cache_info().currsize:
+        output["no_mysql"] = why_not_mysql()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Keep what a process that ran tests has found."""
+    why = getattr(node, "workeroutput", {}).get("no_mysql")
+    node.config.stash[NO_MYSQL] = why or node.config.stash.get(NO_MYSQL, "")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly that tests ran without MySQL."""
+    why = terminalreporter.config.stash.get(NO_MYSQL, "")
+    if why_not_mysql.cache_info().currsize:
+        why = why_not_mysql()
+    if why:
+        terminalreporter.section("NO MYSQL", sep="!", red=True, bold=True)
+        terminalreporter.line(
+            "THIS RUN WENT WITHOUT MYSQL: NOTHING HERE SHOWS THAT IT WORKS."
+        )
+        terminalreporter.line(why)
+
+
+@pytest.fixture(scope="session")
+def engine(request: pytest.FixtureRequest) -> str:
+    """Each engine in turn: postgresql, mariadb, and mysql where it can be had."""
+    return str(request.param)
 
 
 @pytest.fixture(scope="session")
 def shared_lab() -> Iterator[Lab]:
     """The lab of the whole run, as the last test left it; use `lab` instead."""
-    # What a server writes for itself is flushed, and so sent to its readers, at once:
-    # else a session that read at the writer may have to wait 200 ms for its reader.
-    with Lab.start(LabSpec(settings={"wal_writer_delay": "10ms"})) as lab:
+    with Lab.start(LabSpec(settings=SETTINGS["postgresql"])) as lab:
         yield lab
 
 
@@ -28,9 +94,29 @@ def lab(shared_lab: Lab) -> Lab:
 
     Other tests use it too: leave its writer where it is.
     """
-    shared_lab.restore()
-    shared_lab.reset_counters()
-    return shared_lab
+    return _at_rest(shared_lab)
+
+
+@pytest.fixture(scope="session")
+def shared_engine_lab(engine: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
+    """The lab of one engine, as the last test left it; use `engine_lab` instead."""
+    if engine == "postgresql":
+        yield request.getfixturevalue("shared_lab")
+        return
+    with Lab.start(LabSpec(engine=engine, settings=SETTINGS[engine])) as lab:
+        yield lab
+
+
+@pytest.fixture
+def engine_lab(shared_engine_lab: Lab) -> Lab:
+    """What `lab` is, of each engine in turn."""
+    return _at_rest(shared_engine_lab)
+
+
+def _at_rest(lab: Lab) -> Lab:
+    lab.restore()
+    lab.reset_counters()
+    return lab
 
 
 def _fresh_labs() -> Iterator[FreshLab]:

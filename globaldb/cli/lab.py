@@ -11,6 +11,7 @@ from typing import Any, Final
 from globaldb.cli import DEGRADED, OK, UNREACHABLE, complain
 from globaldb.cli.progress import Progress
 from globaldb.lab import Lab, LabNotRunningError, LabSpec
+from globaldb.lab.spec import ENGINES
 from globaldb.lab.state import DEFAULT_NAME, labs_home, running_labs, sweep
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "": 1.0}
@@ -114,6 +115,12 @@ _PROMOTIONS: Final = {
 
 def _add_up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
+        "--engine",
+        choices=ENGINES,
+        default=ENGINES[0],
+        help=f"which servers (default: {ENGINES[0]})",
+    )
+    parser.add_argument(
         "--regions",
         type=regions,
         metavar="REGION=READERS,...",
@@ -149,6 +156,7 @@ def _up(args: argparse.Namespace) -> int:
     options: dict[str, Any] = {"regions": args.regions} if args.regions else {}
     spec = LabSpec(
         name=args.name or DEFAULT_NAME,
+        engine=args.engine,
         rtt=dict(args.rtt),
         settings=dict(args.set),
         direct=args.direct,

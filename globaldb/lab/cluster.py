@@ -1,37 +1,30 @@
-"""The servers of a lab as one replicating cluster."""
+"""The servers of a lab as one replicating cluster, whatever their engine."""
 
 from __future__ import annotations
 
 import secrets
-import shutil
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
-import psycopg
-
-from globaldb.lab.child import NOBODY, Identity
 from globaldb.lab.errors import LabError, LabSpecError
-from globaldb.lab.server import SUPERUSER, Server, Upstream
-from globaldb.lab.spec import LabSpec, listed
-from globaldb.lab.template import (
-    APP_ROLE,
-    REPLICATION_ROLE,
-    copy_template,
-    ensure_template,
-)
+from globaldb.lab.server import Server
+from globaldb.lab.spec import listed
 from globaldb.lab.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from globaldb.lab.addresses import AddressBook
-    from globaldb.lab.binaries import Binaries
-
+DATABASE: Final = "app"
+APP_ROLE: Final = "app"
+REPLICATION_ROLE: Final = "replicator"
 #: Seconds until readers must follow; wide-area handshakes take a good second.
 FOLLOW_LIMIT: Final = 60.0
 
 Report = Callable[[str], None]
+S = TypeVar("S", bound=Server)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,48 +36,51 @@ class Passwords:
     replication: str = field(default_factory=lambda: secrets.token_urlsafe(12))
 
 
-class Cluster:
-    """Every server, and which of them is meant to be the writer."""
+class Routes(Protocol):
+    """The network, as far as the cluster changes it."""
+
+    def lead_to(self, writer: Server) -> None:
+        """Lead every reader's replication to *writer*."""
+
+    def severed(self) -> AbstractSet[str]:
+        """Return the nodes that cannot reach the writer now."""
+
+    def set_down(self, server: Server, *, down: bool) -> None:
+        """Refuse connects to *server*, or accept them again."""
+
+    def hold_back(self, server: Server, seconds: float) -> None:
+        """Have what *server* receives of the writer arrive *seconds* later."""
+
+
+class Cluster(ABC, Generic[S]):
+    """Every server, and which of them is meant to be the writer.
+
+    The steps that every engine takes in its own way are abstract; `promotion` says in
+    which order they come.
+    """
 
     def __init__(
         self,
-        spec: LabSpec,
-        book: AddressBook,
+        servers: Mapping[str, S],
         *,
         folder: Path,
-        binaries: Binaries,
-        identity: Identity,
+        passwords: Passwords,
+        routes: Routes,
     ) -> None:
-        self.passwords = Passwords()
+        self.servers = servers
         self.folder = folder
-        self._binaries = binaries
-        self._identity = identity
-        self.servers = {
-            node.name: Server(
-                node,
-                folder=folder / node.name,
-                address=book.servers[node.number - 1],
-                upstream=Upstream(
-                    *book.replication[node.number - 1],
-                    REPLICATION_ROLE,
-                    self.passwords.replication,
-                ),
-                binaries=binaries,
-                identity=identity,
-                settings=spec.settings,
-            )
-            for node in spec.nodes
-        }
-        self.writer = next(iter(self.servers.values()))
-        #: Nodes that may have history the writer does not: rewind before they follow.
+        self.passwords = passwords
+        self.routes = routes
+        self.writer = next(iter(servers.values()))
+        #: Nodes that may have history the writer does not: `rejoin` takes it away.
         self.forked: set[str] = set()
 
     @property
-    def readers(self) -> list[Server]:
+    def readers(self) -> list[S]:
         """Every server but the writer."""
         return [s for s in self.servers.values() if s is not self.writer]
 
-    def server(self, name: str) -> Server:
+    def server(self, name: str) -> S:
         """Return the server called *name*, or say which ones there are."""
         if name not in self.servers:
             known = listed(self.servers)
@@ -92,40 +88,27 @@ class Cluster:
         return self.servers[name]
 
     def start(self, report: Report) -> None:
-        """Make the database files and start everything; return when all stream."""
-        report("initialising")
-        template = ensure_template(self.folder.parent, self._binaries, self._identity)
-        for server in self.servers.values():
-            server.folder.mkdir(mode=0o700)
-        report("copying database files")
-        copy_template(template, [s.folder for s in self.servers.values()])
-        for server in self.servers.values():
-            server.configure()
-            if server is not self.writer:
-                server.be_standby()
-            self._hand_over(server.folder)
-        report(f"starting {self.writer.name}")
-        self.writer.start()
-        self.writer.wait_ready()
-        self._set_passwords()
-        report(f"starting {listed(s.name for s in self.readers)}")
-        for server in self.readers:
-            server.start()
+        """Make the database files and start everything; return when all follow."""
+        self.bring_up(report)
         self.wait_following(report)
+
+    def stop(self) -> None:
+        """Kill every server: nothing in a lab is to be kept."""
+        for server in self.servers.values():
+            server.kill()
 
     def wait_following(
         self, report: Report | None = None, *, without: AbstractSet[str] = frozenset()
     ) -> None:
-        """Wait until every living reader streams and has received what there is.
+        """Wait until every living reader follows and has what there is.
 
         Those in *without* are cut off: nobody waits for them.
         """
-        target = self.writer.ask("SELECT pg_current_wal_flush_lsn()::text")
+        goal = self.position()
         left: list[str] = []
 
         def all_follow() -> bool:
-            following = self.following(target)
-            done = following | without
+            done = self.following(goal) | without
             now = [s.name for s in self.readers if s.alive and s.name not in done]
             if report is not None and now != left and now:
                 report(f"waiting for {listed(now)} to follow")
@@ -141,41 +124,21 @@ class Cluster:
             ),
         )
 
-    def following(self, lsn: str) -> set[str]:
-        """Return the readers that stream and have received the WAL up to *lsn*."""
-        query = (
-            "SELECT array_agg(application_name::text) FROM pg_stat_replication "
-            "WHERE state = 'streaming' AND flush_lsn >= %s::pg_lsn"
-        )
-        try:
-            return set(self.writer.ask(query, lsn) or ())
-        except psycopg.OperationalError:
-            return set()
-
-    def stop(self) -> None:
-        """Kill every server: nothing in a lab is to be kept."""
-        for server in self.servers.values():
-            server.kill()
-
     def lag(self, region: str, seconds: float) -> None:
-        """Hold back replay in *region*; return when its readers do."""
-        wanted = str(round(seconds * 1000))
-        query = (
-            "SELECT setting FROM pg_settings WHERE name = 'recovery_min_apply_delay'"
-        )
-        for server in self._in(region):
+        """Hold back the readers in *region*; return when they are."""
+        here = [s for s in self.servers.values() if s.node.region == region]
+        for server in here:
             server.lag = seconds
-            server.reload()
-        for server in self._in(region):
-            if server.alive:
-                wait_until(
-                    lambda server=server: server.ask(query) == wanted,  # type: ignore[misc]
-                    limit=10,
-                    what=f"{server.name} does not take up a lag of {seconds:g} s",
-                )
+        self.hold_back(here)
 
-    def target_in(self, place: str) -> Server:
-        """Return the reader in region *place* (or called so) that has most WAL."""
+    def release(self, server: S) -> None:
+        """End the lag of *server*."""
+        if server.lag:
+            server.lag = 0.0
+            self.hold_back([server])
+
+    def target_in(self, place: str) -> S:
+        """Return the reader in region *place* (or called so) that has most."""
         candidates = [
             server
             for server in self.readers
@@ -186,63 +149,78 @@ class Cluster:
             raise LabSpecError(f"the writer is in {place} already")
         if not candidates:
             raise LabError(f"no reader in {place} answers; none can be promoted")
-        return max(candidates, key=received)
+        return max(candidates, key=self.received)
 
     def status(self) -> list[dict[str, Any]]:
         """Ask every node how it is."""
-        return [self._describe(server) for server in self.servers.values()]
+        return [_describe(server) for server in self.servers.values()]
 
-    def _describe(self, server: Server) -> dict[str, Any]:
-        about: dict[str, Any] = {
-            "name": server.name,
-            "region": server.node.region,
-            "host": server.host,
-            "port": server.port,
-            "pid": server.pid,
-            "up": False,
-            "role": "unknown",
-            "streaming": False,
-            "position": None,
-            "held_back": server.lag,
-        }
-        try:
-            found = server.ask(_STATE)
-        except psycopg.OperationalError:
-            return about
-        return {**about, "up": True, **found}
+    @abstractmethod
+    def bring_up(self, report: Report) -> None:
+        """Make the files, start all servers, and have the readers follow."""
 
-    def _in(self, region: str) -> list[Server]:
-        return [s for s in self.servers.values() if s.node.region == region]
+    @abstractmethod
+    def position(self) -> str:
+        """Return how far the writer is now."""
 
-    def _set_passwords(self) -> None:
-        words = self.passwords
-        for role, password in {
-            APP_ROLE: words.app,
-            SUPERUSER: words.superuser,
-            REPLICATION_ROLE: words.replication,
-        }.items():
-            self.writer.ask(f"ALTER ROLE {role} PASSWORD '{password}'")
+    @abstractmethod
+    def following(self, goal: str) -> set[str]:
+        """Return the readers that follow the writer and have received *goal*."""
 
-    def _hand_over(self, folder: Path) -> None:
-        """Give *folder* to the user that servers run as, where that is another."""
-        if self._identity is Identity.NOBODY:
-            for path in (folder, *folder.rglob("*")):
-                shutil.chown(path, NOBODY, NOBODY)
+    @abstractmethod
+    def received(self, server: S) -> int:
+        """Return how much of the history a reader has; more is later."""
+
+    @abstractmethod
+    def hold_back(self, servers: list[S]) -> None:
+        """Make the lag of *servers* what they say it is; return when it is."""
+
+    @abstractmethod
+    def drain(self, target: S, report: Report) -> None:
+        """Stop the writer's writing and wait until *target* has all of it.
+
+        `LabError` if that takes too long; `resume` is called then.
+        """
+
+    @abstractmethod
+    def resume(self) -> None:
+        """Let the drained writer write again: it stays the writer."""
+
+    @abstractmethod
+    def promote(self, target: S) -> None:
+        """Make *target* accept writes, with all that it has received."""
+
+    @abstractmethod
+    def demote(self, old: S) -> None:
+        """Make the drained *old* writer a reader of the new one."""
+
+    @abstractmethod
+    def turn(self, *, lost: bool) -> None:
+        """Have the living readers follow a new writer.
+
+        When the old one is *lost*, whoever has more than the new one is forked.
+        """
+
+    @abstractmethod
+    def rejoin(self, server: S) -> None:
+        """Start *server* as what it is now: the writer, or a reader of it.
+
+        A forked one gives up what the writer does not have.
+        """
 
 
-def received(server: Server) -> int:
-    """Return how much WAL a reader has, in bytes since the beginning."""
-    return int(server.ask(_RECEIVED))
-
-
-_RECEIVED: Final = (
-    "SELECT (greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0')"
-    "::bigint"
-)
-_STATE: Final = """
-SELECT json_build_object(
-    'role', CASE WHEN pg_is_in_recovery() THEN 'reader' ELSE 'writer' END,
-    'streaming', EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'),
-    'position', CASE WHEN pg_is_in_recovery() THEN pg_last_wal_replay_lsn()
-                     ELSE pg_current_wal_flush_lsn() END::text)
-"""
+def _describe(server: Server) -> dict[str, Any]:
+    about: dict[str, Any] = {
+        "name": server.name,
+        "region": server.node.region,
+        "host": server.host,
+        "port": server.port,
+        "pid": server.pid,
+        "up": False,
+        "role": "unknown",
+        "streaming": False,
+        "position": None,
+        "held_back": server.lag,
+    }
+    found = server.state()
+    return about if found is None else {**about, "up": True, **found}

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 #: Puts the folder of what was fetched elsewhere.
 VARIABLE: Final = "GLOBALDB_LAB_CACHE"
+#: Where another release than this system's comes from.
+_ARCHIVE: Final = "http://deb.debian.org/debian"
+_KEYS: Final = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _UPDATE_LIMIT: Final = 180.0
 _DOWNLOAD_LIMIT: Final = 300.0
 _UNPACK_LIMIT: Final = 60.0
@@ -34,22 +37,24 @@ _UNPACK_LIMIT: Final = 60.0
 _TURN_LIMIT: Final = 600.0
 
 
-def fetched(package: str, *, needed: str, libraries: bool = True) -> Path:
+def fetched(
+    package: str, *, needed: str, libraries: bool = True, release: str | None = None
+) -> Path:
     """Return a folder with *package* unpacked in it, fetching it the first time.
 
     With *libraries*, what it depends on and this system does not have is there too.
-    The file *needed*, relative to the folder, must come with it. `LabError` says what
-    to do when it cannot be had.
+    It is this system's release of Debian unless another *release* is named: then
+    everything it depends on is there, the C library too. The file *needed*, relative
+    to the folder, must come with it. `LabError` says what to do when it cannot be had.
     """
-    release = _release()
-    place = cache_home() / f"{package}-{release}"
+    place = cache_home() / f"{package}-{release or _release()}"
     if place.exists():
         return place
     with _turn(place):
         if not place.exists():
             draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=place.parent))
             try:
-                _fetch(draft, package, libraries=libraries)
+                _fetch(draft, package, libraries=libraries, release=release)
                 if not (draft / "root" / needed).exists():
                     raise LabError(f"the package {package} has no {needed}")
                 (draft / "root").rename(place)
@@ -78,14 +83,18 @@ def cache_home() -> Path:
 
 def _release() -> str:
     """Return the release of this Debian, or of what was derived from it."""
+    _require_tools()
+    release = platform.freedesktop_os_release()
+    return release.get("VERSION_CODENAME", release["ID"])
+
+
+def _require_tools() -> None:
     missing = [tool for tool in ("apt-get", "dpkg") if shutil.which(tool) is None]
     if missing:
         raise LabError(
             f"nothing can be fetched here: no {' and no '.join(missing)}, so this is "
             "no Debian; install the server and name it in the environment"
         )
-    release = platform.freedesktop_os_release()
-    return release.get("VERSION_CODENAME", release["ID"])
 
 
 @contextlib.contextmanager
@@ -104,12 +113,13 @@ def _turn(place: Path) -> Iterator[None]:
         yield
 
 
-def _fetch(draft: Path, package: str, *, libraries: bool) -> None:
+def _fetch(draft: Path, package: str, *, libraries: bool, release: str | None) -> None:
     """Download into *draft* and unpack into its folder `root`."""
+    _require_tools()
     archives = draft / "archives"
     for folder in ("state/lists/partial", "cache", "archives/partial", "root"):
         (draft / folder).mkdir(parents=True)
-    apt = ["apt-get", "-qq", "-y", *_private(draft)]
+    apt = ["apt-get", "-qq", "-y", *_private(draft, release)]
     wanted = ["--no-install-recommends", "--download-only", "install", package]
     if not libraries:
         wanted = ["download", package]
@@ -125,8 +135,8 @@ def _fetch(draft: Path, package: str, *, libraries: bool) -> None:
         _run(["dpkg", "-x", archive, draft / "root"], limit=_UNPACK_LIMIT, folder=draft)
 
 
-def _private(draft: Path) -> Iterator[str]:
-    settings = {
+def _private(draft: Path, release: str | None) -> Iterator[str]:
+    settings: dict[str, str | Path] = {
         "Dir::State": draft / "state",
         # What the system has is not fetched again.
         "Dir::State::status": "/var/lib/dpkg/status",
@@ -137,6 +147,19 @@ def _private(draft: Path) -> Iterator[str]:
         "Debug::NoLocking": "1",
         "Acquire::Retries": "3",
     }
+    if release is not None:
+        (draft / "status").touch()
+        (draft / "sources.list").write_text(
+            f"deb [signed-by={_KEYS}] {_ARCHIVE} {release} main\n"
+        )
+        settings |= {
+            "Dir::Etc::SourceList": draft / "sources.list",
+            "Dir::Etc::SourceParts": "/dev/null",
+            "Dir::Etc::PreferencesParts": "/dev/null",
+            # Nothing of another release is of use to what comes from this one.
+            "Dir::State::status": draft / "status",
+            "Acquire::Languages": "none",
+        }
     for name, value in settings.items():
         yield from ("-o", f"{name}={value}")
 

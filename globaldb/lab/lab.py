@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import quote
 
 from globaldb.lab import state, wire
+from globaldb.lab.cluster import APP_ROLE, DATABASE
 from globaldb.lab.counters import LinkCounters, read_counters
 from globaldb.lab.errors import LabError, LabNotRunningError, LabSpecError
 from globaldb.lab.spec import LabSpec, check_region, listed
-from globaldb.lab.template import APP_ROLE, DATABASE
 from globaldb.lab.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 #: Seconds until the supervisor must be gone after it was told to go.
 _END_LIMIT: Final = 20.0
+_SUPERUSERS: Final = {"postgresql": "postgres", "mysql": "root"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ class Lab:
             for node, (host, port) in zip(self.nodes, row, strict=True)
         )
         word = quote(self._passwords["app"])
-        return f"postgresql://{APP_ROLE}:{word}@/{DATABASE}?region={region}{nodes}"
+        return f"{self._scheme}://{APP_ROLE}:{word}@/{DATABASE}?region={region}{nodes}"
 
     def dsn(
         self,
@@ -148,17 +149,54 @@ class Lab:
         user: str | None = None,
         superuser: bool = False,
     ) -> str:
-        """Return a libpq connection string to *node* for a client in *region*."""
+        """Return where *node* is for a client in *region*, as its driver reads it.
+
+        For PostgreSQL that is a libpq connection string. PyMySQL reads none: there it
+        is a URL, and `options` has what `pymysql.connect` takes.
+        """
+        spot = self.options(region, node, user=user, superuser=superuser)
+        if self._scheme == "postgresql":
+            return " ".join(f"{name}={value}" for name, value in spot.items())
+        return (
+            f"{self._scheme}://{spot['user']}:{quote(spot['password'])}"
+            f"@{spot['host']}:{spot['port']}/{DATABASE}"
+        )
+
+    def options(
+        self,
+        region: str,
+        node: str,
+        *,
+        user: str | None = None,
+        superuser: bool = False,
+    ) -> dict[str, Any]:
+        """Return the keywords with which the engine's driver connects to *node*.
+
+        They lead a client in *region* there: `psycopg.connect(**options)`, or
+        `pymysql.connect(**options)`.
+        """
         names = [each.name for each in self.nodes]
         if node not in names:
             raise LabSpecError(f"no node {node!r}; the lab has {listed(names)}")
         host, port = self._row(region)[names.index(node)]
-        role = "postgres" if superuser else APP_ROLE
         word = self._passwords["superuser" if superuser else "app"]
-        return (
-            f"host={host} port={port} dbname={DATABASE} user={user or role} "
-            f"password={word} sslmode=disable"
-        )
+        role = _SUPERUSERS[self._scheme] if superuser else APP_ROLE
+        if self._scheme == "postgresql":
+            return {
+                "host": host,
+                "port": port,
+                "dbname": DATABASE,
+                "user": user or role,
+                "password": word,
+                "sslmode": "disable",
+            }
+        return {
+            "host": host,
+            "port": port,
+            "database": DATABASE,
+            "user": user or role,
+            "password": word,
+        }
 
     def writer(self) -> LabNode:
         """Return the node that says now that it is the writer."""
@@ -284,6 +322,11 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}: {listed(node.name for node in self.nodes)}>"
+
+    @property
+    def _scheme(self) -> str:
+        """The scheme of this lab's URLs, which both servers of MySQL's kind share."""
+        return "postgresql" if self.spec.engine == "postgresql" else "mysql"
 
     def _row(self, region: str) -> list[list[Any]]:
         return self._clients[check_region(region, self._clients)]

@@ -19,6 +19,10 @@ REMEMBERED: Final = 10_000
 #: PostgreSQL's Terminate: the client says goodbye and waits for no answer.
 _GOODBYE: Final = b"X\x00\x00\x00\x04"
 
+#: How a server of MySQL's kind begins to ask for the log: packet 0, then the command
+#: COM_BINLOG_DUMP or COM_BINLOG_DUMP_GTID.
+_DUMPS: Final = (b"\x00\x12", b"\x00\x1e")
+
 Address = tuple[str, int]
 
 
@@ -67,6 +71,7 @@ class Link:
         self.one_way = 0.0
         self.held = False
         self.instant = True
+        self.late = 0.0
         self.cut: Cut | None = None
         self.accepted = 0
         self.closed: deque[Traffic] = deque(maxlen=REMEMBERED)
@@ -115,6 +120,12 @@ class Link:
             for connection in list(self.connections):
                 connection.drain()
 
+    def hold_back(self, seconds: float) -> None:
+        """Have a log that is asked for over this link arrive *seconds* later."""
+        self.late = seconds
+        for connection in self.connections:
+            connection.hold_back()
+
     def open_later(self, connection: Connection) -> None:
         """Open *connection* once the link is released."""
         self._waiting.append(connection)
@@ -160,6 +171,7 @@ class Connection:
         self.link = link
         self.traffic = Traffic(port)
         self._answered = True
+        self._dumping = False
         self._doomed = False
         self._closed = False
         self._server: Side | None = None
@@ -214,6 +226,11 @@ class Connection:
         self._up.drain()
         self._down.drain()
 
+    def hold_back(self) -> None:
+        """Take up what the link says of logs, if one flows here."""
+        if self._dumping:
+            self._down.hold_back(self.link.late)
+
     def close(self, *, reset: bool) -> None:
         """Close both sockets."""
         if self._closed:
@@ -249,6 +266,9 @@ class Connection:
         if self._answered and data != _GOODBYE:
             traffic.round_trips += 1
             self._answered = False
+        if data[3:5] in _DUMPS:
+            self._dumping = True
+            self.hold_back()
         cut = self.link.cut
         if cut is None or cut.containing not in data or self._doomed:
             return True

@@ -63,6 +63,10 @@ class Links:
         """Refuse connects to *server*, or accept them again."""
         self.command("down" if down else "up", server.name)
 
+    def hold_back(self, server: Server, seconds: float) -> None:
+        """Have what *server* receives of the writer arrive *seconds* later."""
+        self.command("hold_back", server.name, seconds)
+
     def severed(self) -> set[str]:
         """Return the nodes that cannot reach the writer now."""
         return set(self.command("severed"))

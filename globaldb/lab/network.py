@@ -107,6 +107,10 @@ class Network:
                 link.reset_connections()
         self._apply(self._links.values())
 
+    def hold_back(self, node: str, seconds: float) -> None:
+        """Have the log that *node* receives arrive *seconds* later than its way takes."""
+        self._links[replication_link(node)].hold_back(seconds)
+
     def severed(self) -> list[str]:
         """Return the nodes that cannot reach the writer now."""
         return [

@@ -22,7 +22,7 @@ _MAX_LAG: Final = 3600.0
 class Operations:
     """A lab's servers and links, and everything that may be asked of them."""
 
-    def __init__(self, spec: LabSpec, cluster: Cluster, links: Links) -> None:
+    def __init__(self, spec: LabSpec, cluster: Cluster[Any], links: Links) -> None:
         self._spec = spec
         self._cluster = cluster
         self._links = links
@@ -116,17 +116,13 @@ class Operations:
     def _start(self, _report: Report, node: str) -> None:
         server = self._cluster.server(node)
         if not server.alive:
-            promotion.rejoin(self._cluster, self._links, server)
+            promotion.restart(self._cluster, server)
 
     def _switchover(self, report: Report, place: str) -> str:
-        return promotion.switch_over(
-            self._cluster, self._links, self._place(place), report
-        )
+        return promotion.switch_over(self._cluster, self._place(place), report)
 
     def _failover(self, report: Report, place: str) -> str:
-        return promotion.fail_over(
-            self._cluster, self._links, self._place(place), report
-        )
+        return promotion.fail_over(self._cluster, self._place(place), report)
 
     def _place(self, place: str) -> str:
         if place in self._cluster.servers:

@@ -12,6 +12,7 @@ from globaldb.lab.errors import LabSpecError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+ENGINES: Final = ("postgresql", "mysql", "mariadb")
 #: Readers in each region; the first region has the writer as well.
 DEFAULT_REGIONS: Final[Mapping[str, int]] = {
     "us-west-2": 1,
@@ -64,8 +65,8 @@ class LabSpec:
     single_address: bool = False
 
     def __post_init__(self) -> None:
-        if self.engine != "postgresql":
-            raise LabSpecError(f"engine {self.engine!r}: the lab has 'postgresql'")
+        if self.engine not in ENGINES:
+            raise LabSpecError(f"engine {self.engine!r}: the lab has {listed(ENGINES)}")
         if self.name is not None:
             check_name("lab name", self.name)
         _check_regions(self.regions)

@@ -30,6 +30,8 @@ DEFAULT_NAME: Final = "lab"
 CONTROL: Final = "control"
 FACTS: Final = "lab.json"
 _LOCK: Final = "lock"
+#: What the processes of servers are called.
+_SERVERS: Final = frozenset({"postgres", "mariadbd", "mysqld"})
 
 
 def labs_home() -> Path:
@@ -150,7 +152,7 @@ def end_processes_in(folder: Path) -> None:
 def _working_folders() -> Iterator[tuple[int, str]]:
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (entry / "comm").read_text().strip() == "postgres":
+            if (entry / "comm").read_text().strip() in _SERVERS:
                 yield int(entry.name), str((entry / "cwd").readlink())
 
 

@@ -106,6 +106,7 @@ class Stream:
         "_finished",
         "_in_flight",
         "_last_due",
+        "_late",
         "_loop",
         "_observe",
         "_path",
@@ -139,7 +140,15 @@ class Stream:
         self._queue: deque[tuple[float, Item]] = deque()
         self._last_due = 0.0
         self._in_flight = 0
+        self._late = 0.0
         self._blocked = False
+
+    def hold_back(self, seconds: float) -> None:
+        """Let everything, what is on its way too, arrive *seconds* later."""
+        change, self._late = seconds - self._late, seconds
+        self._queue = deque((due + change, item) for due, item in self._queue)
+        self._last_due += change
+        self.drain()
 
     def pull(self) -> None:
         """Read what the source has and send it on its way."""
@@ -155,7 +164,7 @@ class Stream:
         if not data:
             self.put(Mark.END)
         elif self._observe(data) and not self.done:
-            if self._path.instant and not self._queue and self.target is not None:
+            if self._instant and self.target is not None:
                 self._emit(data)
             else:
                 self.put(data)
@@ -163,7 +172,8 @@ class Stream:
     def put(self, item: Item, *, delay: float | None = None) -> None:
         """Let *item* arrive after *delay* (the path's, if not given) in its turn."""
         start = max(monotonic(), self.hold_until)
-        due = start + (self._path.one_way if delay is None else delay)
+        way = self._path.one_way + self._late
+        due = start + (way if delay is None else delay)
         self._last_due = due = max(due, self._last_due)
         if isinstance(item, bytes):
             self._in_flight += len(item)
@@ -204,6 +214,10 @@ class Stream:
             self._queue.clear()
             self._in_flight = 0
             self._finished(reset)
+
+    @property
+    def _instant(self) -> bool:
+        return self._path.instant and not self._queue and not self._late
 
     def _read_or_pause(self) -> None:
         if self.source is not None:

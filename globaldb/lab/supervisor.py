@@ -22,9 +22,8 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 from globaldb.errors import Error
 from globaldb.lab import state
 from globaldb.lab.addresses import AddressBook, choose_addresses
-from globaldb.lab.binaries import find_binaries
 from globaldb.lab.child import Identity, choose_identity
-from globaldb.lab.cluster import Cluster, Report
+from globaldb.lab.engines import make_cluster
 from globaldb.lab.links import Links
 from globaldb.lab.operations import Operations
 from globaldb.lab.spec import LabSpec
@@ -33,6 +32,8 @@ from globaldb.lab.wire import wrap_error
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from globaldb.lab.cluster import Cluster, Report
 
 #: Seconds that a client may take to say what it wants.
 _REQUEST_LIMIT: Final = 5.0
@@ -76,7 +77,6 @@ def _start(
         home, name, mode=0o711 if identity is Identity.NOBODY else 0o700
     )
     stack.callback(_remove, folder, lock)
-    binaries = find_binaries(home, identity)
     book = choose_addresses(
         len(spec.regions),
         len(spec.nodes),
@@ -85,7 +85,7 @@ def _start(
     )
     links = Links(spec, book, folder / "proxy.log")
     stack.callback(links.stop)
-    cluster = Cluster(spec, book, folder=folder, binaries=binaries, identity=identity)
+    cluster = make_cluster(spec, book, folder=folder, identity=identity, routes=links)
     stack.callback(cluster.stop)
     links.wait_ready()
     cluster.start(lambda text: _say({"progress": text}))
@@ -97,7 +97,7 @@ def _start(
     return Operations(spec, cluster, links), control
 
 
-def _facts(spec: LabSpec, book: AddressBook, cluster: Cluster, name: str) -> str:
+def _facts(spec: LabSpec, book: AddressBook, cluster: Cluster[Any], name: str) -> str:
     """Return what a client needs to know, as JSON."""
     clients = book.clients
     if spec.direct:

@@ -15,10 +15,10 @@ import pytest
 from globaldb.cli.lab import pair, regions, seconds
 from globaldb.cli.progress import Progress
 from globaldb.lab.addresses import PORTS, choose_addresses
-from globaldb.lab.binaries import NEEDED, find_binaries
 from globaldb.lab.child import Identity, choose_identity
 from globaldb.lab.errors import LabError, LabSpecError
-from globaldb.lab.server import render
+from globaldb.lab.postgresql.binaries import NEEDED, find_binaries
+from globaldb.lab.postgresql.server import render
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,10 @@ def test_a_plan_survives_json() -> None:
             "220 is not between 0 and 10 seconds",
         ),
         ({"settings": {"a b": "1"}}, "'a b' is not the name of a server setting"),
-        ({"engine": "oracle"}, "engine 'oracle': the lab has 'postgresql'"),
+        (
+            {"engine": "oracle"},
+            "engine 'oracle': the lab has postgresql, mysql, mariadb",
+        ),
         ({"name": "../up"}, "lab name '../up'"),
     ],
 )

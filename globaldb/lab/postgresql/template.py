@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.lab import child
 from globaldb.lab.child import NOBODY, Identity
-from globaldb.lab.server import SUPERUSER
+from globaldb.lab.cluster import APP_ROLE, DATABASE, REPLICATION_ROLE
+from globaldb.lab.postgresql.server import SUPERUSER
 
 if TYPE_CHECKING:
-    from globaldb.lab.binaries import Binaries
+    from globaldb.lab.postgresql.binaries import Binaries
 
-DATABASE: Final = "app"
-APP_ROLE: Final = "app"
-REPLICATION_ROLE: Final = "replicator"
 #: The roles get their passwords when a lab starts: a template holds no secret.
 #: With pg_read_all_stats a client sees at once which timeline a reader follows.
 _CONTENT: Final = f"""\

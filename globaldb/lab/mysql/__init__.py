@@ -1,0 +1,3 @@
+"""MySQL and MariaDB as engines of the lab."""
+
+from __future__ import annotations
