@@ -116,6 +116,10 @@ class _Journey:
         """Send everything, and take the answers in up to the first failure."""
         reply = self.reply
         physical = self.physical
+        if self.call is not None:
+            # What it answered before it was asked again came too early.
+            self.call.results.clear()
+            self.call.later = None
         physical.read_plainly(texts=True)
         physical.gtids = None
         for bundle in self._bundles():
