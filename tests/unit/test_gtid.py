@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 from globaldb.core import token_gtid
 from globaldb.core.gtid import GtidSet, MariadbGtid, binlog_state
 from globaldb.core.position import Lsn, Position
+from globaldb.core.session import SessionState
 from globaldb.errors import DataError
 
 A = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -104,3 +105,21 @@ def test_a_token_tells_the_position_it_was_made_of(log):
     text = token_gtid.written(log)
     assert re.fullmatch(token_gtid.PATTERN, text)
     assert token_gtid.read(text) == log
+
+
+def test_a_commits_own_position_takes_nothing_from_what_was_required():
+    books = SessionState()
+    for number in (3, 7):
+        own = GtidSet.of({A: [(number, number)]}, timeline=2)
+        books.captured(Position(own, frozenset()), 1.0)
+    assert books.floor is not None
+    assert str(books.floor.log) == f"{A}:3:7"
+
+
+def test_what_the_writer_has_never_had_is_given_up_when_it_tells_all():
+    books = SessionState()
+    books.require(Position(GtidSet.of({A: [(99, 99)]}, timeline=2)))
+    whole = GtidSet.of({A: [(1, 50)]}, timeline=2)
+    books.captured(Position(whole), 1.0)
+    assert books.floor is not None
+    assert books.floor.log == whole

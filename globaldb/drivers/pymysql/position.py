@@ -74,12 +74,15 @@ def parsed(physical: Physical, text: Any) -> LogPosition | None:
 
 
 def own(physical: Physical, gtids: str) -> Position:
-    """Return the position of what the session itself has just committed."""
+    """Return the position of what the session itself has just committed.
+
+    No transaction ids, but known to be all: it is a commit's own, and tells of no other.
+    """
     log = parsed(physical, gtids)
     facts = physical.facts
     return Position(
         None if log is None else log.on(facts.epoch),
-        None,
+        frozenset(),
         None,
         None,
         facts.reign,
