@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from globaldb.config import libpq
+from globaldb.config import libpq, mysql
 from globaldb.config.values import Kind, read
 from globaldb.core.consistency import Consistency
 from globaldb.errors import ConfigurationError
@@ -114,7 +114,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "host",
         Kind.TEXT,
-        "The only node: a host, or a folder with a Unix socket",
+        "The only node: a host, or the folder with a Unix socket; MySQL: the socket",
+        aliases=("unix_socket",),
         variables=("PGHOST",),
     ),
     Option(
@@ -138,7 +139,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "database",
         Kind.TEXT,
         "Database; the server's choice when left out",
-        aliases=("dbname",),
+        aliases=("dbname", "db"),
         variables=("PGDATABASE",),
     ),
     Option(
@@ -148,7 +149,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
         variables=("PGUSER",),
     ),
     Option(
-        "password", Kind.SECRET, "Password for every node", variables=("PGPASSWORD",)
+        "password",
+        Kind.SECRET,
+        "Password for every node",
+        aliases=("passwd",),
+        variables=("PGPASSWORD",),
     ),
     Option(
         "passfile",
@@ -163,6 +168,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "application_name",
         Kind.TEXT,
         "Name shown in the server's own views",
+        aliases=("program_name",),
         variables=("PGAPPNAME",),
     ),
     # What is promised
@@ -364,21 +370,40 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
 )
 
-BY_NAME: Final[dict[str, Option]] = {
-    name: option for option in OPTIONS for name in (option.name, *option.aliases)
-} | {
-    # Passed to libpq as they are; libpq judges the values.
-    name: Option(
-        name,
-        Kind.TEXT,
-        "libpq's own",
-        variables=(variable,) if variable else (),
-    )
-    for name, variable in libpq.PARAMETERS.items()
-}
+BY_NAME: Final[dict[str, Option]] = (
+    {name: option for option in OPTIONS for name in (option.name, *option.aliases)}
+    | {
+        # Passed to libpq as they are; libpq judges the values.
+        name: Option(
+            name,
+            Kind.TEXT,
+            "libpq's own",
+            variables=(variable,) if variable else (),
+        )
+        for name, variable in libpq.PARAMETERS.items()
+    }
+    | {
+        name: Option(
+            name,
+            kind,
+            "PyMySQL's own",
+            choices=mysql.MODES if name == "ssl_mode" else (),
+            minimum=0.0 if kind in (Kind.COUNT, Kind.DURATION) else None,
+        )
+        for name, kind in mysql.PARAMETERS.items()
+    }
+)
+
+#: Options that are refused, and why.
+REFUSED: Final = libpq.REFUSED | mysql.REFUSED
+
+#: Driver options that are never shown.
+DRIVER_SECRETS: Final = libpq.SECRETS | mysql.SECRETS
 
 #: Options whose value is never shown.
-SECRET_NAMES: Final = libpq.SECRETS | {o.name for o in OPTIONS if o.kind is Kind.SECRET}
+SECRET_NAMES: Final = DRIVER_SECRETS | {
+    o.name for o in OPTIONS if o.kind is Kind.SECRET
+}
 
 
 def find_option(name: str, place: str) -> Option:
@@ -390,8 +415,8 @@ def find_option(name: str, place: str) -> Option:
     option = BY_NAME.get(name)
     if option is not None:
         return option
-    if name in libpq.REFUSED:
-        raise ConfigurationError(f"{name} {place} is refused: {libpq.REFUSED[name]}")
+    if name in REFUSED:
+        raise ConfigurationError(f"{name} {place} is refused: {REFUSED[name]}")
     raise ConfigurationError(
         f"unknown option {shown_name(name)} {place}{suggestion(name.lower(), BY_NAME)}"
     )

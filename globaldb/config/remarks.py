@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from globaldb.config import libpq
+from globaldb.config import libpq, mysql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from globaldb.config.address import NodeAddress
 
-PROVING = frozenset({"verify-ca", "verify-full"})
+PROVING = frozenset({"verify-ca", "verify-full"}) | mysql.PROVING
 
 
 def about_region(region: str | None, nodes: Iterable[NodeAddress]) -> list[str]:
@@ -22,13 +22,20 @@ def about_region(region: str | None, nodes: Iterable[NodeAddress]) -> list[str]:
     return [f"no node is in region {region}; the nearest will be used"]
 
 
-def about_tls(nodes: Iterable[NodeAddress], driver: Mapping[str, str]) -> list[str]:
+def about_tls(
+    nodes: Iterable[NodeAddress], driver: Mapping[str, Any], engine: str
+) -> list[str]:
     """Remark where a server off this machine need not prove who it is."""
-    mode = driver.get("sslmode", "verify-full")
+    if engine == "mysql":
+        if driver.get("ssl") is not None:
+            return []  # the application's own context: its own affair
+        name, mode = "ssl_mode", mysql.tls_mode(driver, stays_here=False)
+    else:
+        name, mode = "sslmode", driver.get("sslmode", "verify-full")
     if mode in PROVING:
         return []
     return [
-        f"node {node} need not prove who it is (sslmode={mode})"
+        f"node {node} need not prove who it is ({name}={mode})"
         for node in nodes
         if not node.stays_here
     ]

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from globaldb.config import libpq, remarks
+from globaldb.config import libpq, mysql, remarks
 from globaldb.config.address import NodeAddress, checked_host, parse_node
-from globaldb.config.options import NODE_SOURCES, OPTIONS
+from globaldb.config.options import DRIVER_SECRETS, NODE_SOURCES, OPTIONS
 from globaldb.config.passfile import SOCKET_FOLDERS, PassFile, read_passfile
 from globaldb.config.secret import DriverOptions
 from globaldb.config.settings import Config
@@ -67,12 +67,12 @@ def configure(
         **values,
         engine=engine,
         nodes=nodes,
-        driver_options=DriverOptions.of(driver),
+        driver_options=DriverOptions.of(driver, DRIVER_SECRETS),
         passfile=passfile,
         notes=(
             *passfile_note,
             *remarks.about_region(values["region"], nodes),
-            *remarks.about_tls(nodes, driver),
+            *remarks.about_tls(nodes, driver, engine),
             *remarks.about_variables(environ),
         ),
         sources=MappingProxyType({k: g.source for k, g in found.merged.items()}),
@@ -213,16 +213,14 @@ def default_host(
     return "localhost"
 
 
-def driver_options(found: Gathered, environ: Mapping[str, str]) -> dict[str, str]:
+def driver_options(found: Gathered, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return what the driver gets as it is."""
     given = {k: g for k, g in found.merged.items() if k in libpq.PARAMETERS}
-    if found.engine != "postgresql":
-        for name, one in given.items():
-            raise ConfigurationError(
-                f"{name} ({one.source}) is an option of PostgreSQL; "
-                f"the engine is {found.engine}"
-            )
-        return {}
+    theirs = {k: g for k, g in found.merged.items() if k in mysql.PARAMETERS}
+    if found.engine == "mysql":
+        refuse_foreign(given, "PostgreSQL", found.engine)
+        return mysql_options(theirs)
+    refuse_foreign(theirs, "MySQL", found.engine)
     mode = given.get("sslmode")
     if mode is not None and mode.value not in libpq.SSL_MODES:
         raise ConfigurationError(
@@ -234,6 +232,30 @@ def driver_options(found: Gathered, environ: Mapping[str, str]) -> dict[str, str
         for variable, (name, neutral) in libpq.NEUTRALIZED.items()
         if environ.get(variable)
     }
+
+
+def refuse_foreign(given: Layer, product: str, engine: str) -> None:
+    """Raise `ConfigurationError` for options that only *product* has."""
+    for name, one in given.items():
+        raise ConfigurationError(
+            f"{name} ({one.source}) is an option of {product}; the engine is {engine}"
+        )
+
+
+def mysql_options(given: Layer) -> dict[str, Any]:
+    """Return what PyMySQL gets, with a dictionary for ``ssl`` taken apart."""
+    for name in ("read_timeout", "write_timeout"):
+        if name in given and given[name].value <= 0:
+            raise ConfigurationError(
+                f"{name} is 0 s ({given[name].source}); it must be more, or left out"
+            )
+    try:
+        return mysql.unfolded({k: g.value for k, g in given.items()})
+    except ValueError as error:
+        raise ConfigurationError(
+            f"ssl ({given['ssl'].source}) holds {error}; it may hold ca, capath, cert, "
+            "check_hostname, cipher, key, password and verify_mode"
+        ) from None
 
 
 def find_passfile(found: Gathered, home: Path) -> tuple[PassFile, tuple[str, ...]]:

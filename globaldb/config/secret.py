@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-
-from globaldb.config.libpq import SECRETS
+from typing import Any
 
 MASK = "***"
 
@@ -28,17 +27,22 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class DriverOptions(Mapping[str, str]):
+class DriverOptions(Mapping[str, Any]):
     """Options handed to the driver as they are; hashable, secrets masked in print."""
 
-    pairs: tuple[tuple[str, str], ...] = ()
+    pairs: tuple[tuple[str, Any], ...] = ()
+    #: The names of those that are never shown.
+    secrets: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, options: Mapping[str, str]) -> DriverOptions:
+    def of(
+        cls, options: Mapping[str, Any], secrets: frozenset[str] = frozenset()
+    ) -> DriverOptions:
         """Take *options* in an order that makes equal options equal values."""
-        return cls(tuple(sorted(options.items())))
+        order = sorted(options)
+        return cls(tuple((name, options[name]) for name in order), secrets)
 
-    def __getitem__(self, name: str) -> str:
+    def __getitem__(self, name: str) -> Any:
         for key, value in self.pairs:
             if key == name:
                 return value
@@ -51,5 +55,5 @@ class DriverOptions(Mapping[str, str]):
         return len(self.pairs)
 
     def __repr__(self) -> str:
-        shown = {k: MASK if k in SECRETS else v for k, v in self.pairs}
+        shown = {k: MASK if k in self.secrets else v for k, v in self.pairs}
         return f"DriverOptions({shown})"

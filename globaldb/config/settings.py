@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from globaldb.errors import ConfigurationError
+from globaldb.config import mysql
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,15 +98,16 @@ class Config:
             return self.password
         return self.passfile.password(node, self.database or self.user, self.user)
 
-    def tls_for(self, node: NodeAddress) -> dict[str, str]:
-        """Return libpq's TLS parameters for *node*.
+    def tls_for(self, node: NodeAddress) -> dict[str, Any]:
+        """Return libpq's TLS parameters for *node*, or what MySQL's TLS is made of.
 
         Off this machine the server must prove its name (``verify-full`` against the
-        system's certificates) unless sslmode says otherwise. On it TLS is off unless
-        asked for: a refused attempt costs a round trip.
+        system's certificates) unless sslmode says otherwise; for MySQL ssl_mode
+        (``verify_identity``). On it TLS is off unless asked for: a refused attempt
+        costs a round trip.
         """
-        if self.engine != "postgresql":
-            raise ConfigurationError(f"TLS for {self.engine} is not yet available")
+        if self.engine == "mysql":
+            return mysql.tls(self.driver_options, stays_here=node.stays_here)
         given = {k: v for k, v in self.driver_options.items() if k in TLS_OPTIONS}
         if node.stays_here:
             return {"sslmode": "disable"} | given

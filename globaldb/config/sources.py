@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from globaldb.config import libpq
-from globaldb.config.options import BY_NAME, find_option, suggestion
+from globaldb.config.options import BY_NAME, REFUSED, find_option, suggestion
 from globaldb.config.url import parse_url, redact
 from globaldb.errors import ConfigurationError
 
@@ -95,7 +95,7 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
         if NOT_OPTIONS.fullmatch(variable):
             continue
         name = variable.removeprefix(PREFIX).lower()
-        if name not in BY_NAME and name not in libpq.REFUSED:
+        if name not in BY_NAME and name not in REFUSED:
             known = [PREFIX + n.upper() for n in BY_NAME]
             raise ConfigurationError(
                 f"unknown option {variable!r} in the environment"

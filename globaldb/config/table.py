@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from globaldb.config import libpq
-from globaldb.config.options import OPTIONS, Option
+from globaldb.config import libpq, mysql
+from globaldb.config.options import OPTIONS, REFUSED, Option
 from globaldb.config.values import Kind
 from globaldb.core.consistency import Consistency
 
@@ -24,13 +24,14 @@ def markdown() -> str:
         "|---|---|---|---|---|---|",
         *(row(option) for option in OPTIONS),
     ]
-    passed = ", ".join(f"`{name}`" for name in libpq.PARAMETERS)
-    refused = "\n".join(
-        f"* `{name}`: {why}." for name, why in sorted(libpq.REFUSED.items())
-    )
+    libpqs = ", ".join(f"`{name}`" for name in libpq.PARAMETERS)
+    pymysqls = ", ".join(f"`{name}`" for name in sorted(mysql.PARAMETERS))
+    refused = "\n".join(f"* `{name}`: {why}." for name, why in sorted(REFUSED.items()))
     return (
         "\n".join(rows)
-        + f"\n\nPassed to libpq as they are: {passed}.\n\nRefused:\n\n{refused}\n"
+        + f"\n\nPassed to libpq as they are: {libpqs}.\n\n"
+        + f"For MySQL and MariaDB, as PyMySQL has them: {pymysqls}.\n\n"
+        + f"Refused:\n\n{refused}\n"
     )
 
 

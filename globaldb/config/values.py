@@ -29,6 +29,7 @@ class Kind(Enum):
     """What an option holds; the value is how the documentation names it."""
 
     TEXT = "text"
+    WORD = "word"
     SECRET = "secret text"  # noqa: S105 - names a kind of option
     DURATION = "duration"
     NUMBER = "number"
@@ -38,6 +39,7 @@ class Kind(Enum):
     ENGINE = "engine"
     NODES = "node, repeatable"
     NAMES = "names with commas between"
+    OBJECT = "Python object"
 
 
 def read(kind: Kind, name: str, raw: object) -> object:
@@ -57,6 +59,31 @@ def read_text(name: str, raw: object) -> str:
     if "\x00" in text:
         raise ConfigurationError(f"{name} holds a null character")
     return text
+
+
+def read_word(name: str, raw: object) -> str:
+    """Return *raw* in lower case, with underscores: ``VERIFY-CA`` is ``verify_ca``."""
+    return read_text(name, raw).strip().lower().replace("-", "_")
+
+
+def read_object(name: str, raw: object) -> object:
+    """Return *raw* as it is; a dictionary as its items, in order.
+
+    Raises `ConfigurationError` for a text, which stands for no object, and for what
+    cannot be compared with others.
+    """
+    if isinstance(raw, str):
+        raise ConfigurationError(
+            f"{name} must be a Python object; give it as a keyword"
+        )
+    found = tuple(sorted(raw.items())) if isinstance(raw, Mapping) else raw
+    try:
+        hash(found)
+    except TypeError:
+        raise ConfigurationError(
+            f"{name} holds something that cannot be compared"
+        ) from None
+    return found
 
 
 def read_secret(name: str, raw: object) -> Secret:
@@ -152,6 +179,7 @@ def read_names(name: str, raw: object) -> tuple[str, ...]:
 
 READERS: Final[Mapping[Kind, Callable[[str, object], object]]] = {
     Kind.TEXT: read_text,
+    Kind.WORD: read_word,
     Kind.SECRET: read_secret,
     Kind.DURATION: read_duration,
     Kind.NUMBER: read_number,
@@ -161,4 +189,5 @@ READERS: Final[Mapping[Kind, Callable[[str, object], object]]] = {
     Kind.ENGINE: read_engine,
     Kind.NODES: read_nodes,
     Kind.NAMES: read_names,
+    Kind.OBJECT: read_object,
 }

@@ -141,8 +141,6 @@ def test_the_root_certificates_of_libpq_are_found(read, tmp_path):
 def test_mysql_parses_and_refuses_what_is_postgresqls(read):
     config = read("mysql://h/db", environ={"PGUSER": "u", "PGSSLMODE": "require"})
     assert (config.engine, config.user) == ("mysql", None)
-    with pytest.raises(ConfigurationError, match="not yet available"):
-        config.tls_for(config.nodes[0])
     with pytest.raises(
         ConfigurationError, match=r"sslmode \(URL\) is an option of PostgreSQL"
     ):
