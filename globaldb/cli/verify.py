@@ -13,10 +13,12 @@ import globaldb
 from globaldb.cli import DEGRADED, OK
 from globaldb.cli.progress import Progress
 from globaldb.errors import ConfigurationError
+from globaldb.lab.spec import ENGINES
 from globaldb.verify.checker import check
 from globaldb.verify.plan import MODES, Plan
 from globaldb.verify.run import perform
 from globaldb.verify.summary import Summary, summarize
+from globaldb.verify.tables import Tables
 
 if TYPE_CHECKING:
     import argparse
@@ -44,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--url", help="the cluster")
     where.add_argument(
         "--lab", action="store_true", help="a lab of its own, for as long as it takes"
+    )
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=ENGINES[0], help="what the lab has"
     )
     parser.add_argument(
         "--seconds", type=float, default=30.0, metavar="N", help="how long (30)"
@@ -115,6 +120,7 @@ def run(args: argparse.Namespace) -> int:
             processes=args.processes,
             options=_options(args),
             seed=args.seed,
+            tables=Tables(engine=place.engine),
         )
         if not args.json:
             print(_introduction(plan), flush=True)
@@ -149,6 +155,8 @@ class _Place:
     urls: Mapping[str, str]
     breaker: Breaker | None
     upgrades: bool
+    #: As a configuration names it.
+    engine: str
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -156,6 +164,8 @@ def _check(args: argparse.Namespace) -> None:
         raise ConfigurationError(
             "--faults would break the database; it goes with --lab only"
         )
+    if args.engine != ENGINES[0] and not args.lab:
+        raise ConfigurationError("--engine goes with --lab; a URL names its own")
     if args.regions and args.lab:
         raise ConfigurationError("--regions goes with --url; the lab has its own")
     if args.max_staleness is not None and args.mode != "eventual":
@@ -182,10 +192,11 @@ def _database(args: argparse.Namespace) -> _Place:
     with globaldb.Cluster(args.url) as cluster, cluster.connect():
         known = {state.region for state in cluster.topology.nodes.values()}
         upgrades = cluster.config.transaction_reads != "local"
+        engine = cluster.config.engine
     regions = sorted(region for region in known if region)
     if args.regions:
         regions = args.regions.split(",")
-    return _Place(dict.fromkeys(regions or [""], args.url), None, upgrades)
+    return _Place(dict.fromkeys(regions or [""], args.url), None, upgrades, engine)
 
 
 def _lab(args: argparse.Namespace, stack: ExitStack, progress: Progress) -> _Place:
@@ -197,7 +208,7 @@ def _lab(args: argparse.Namespace, stack: ExitStack, progress: Progress) -> _Pla
     names = list(_REGIONS)
     # Within a region nothing is waited for: it is the way between them that counts.
     rtt = {(a, b): 0.0 if a == b else _ROUND_TRIP for a in names for b in names}
-    spec = LabSpec(regions=_REGIONS, rtt=rtt)
+    spec = LabSpec(regions=_REGIONS, rtt=rtt, engine=args.engine)
     lab = stack.enter_context(Lab.start(spec, report=progress.say))
     breaker = None
     if args.faults is None:
@@ -205,7 +216,9 @@ def _lab(args: argparse.Namespace, stack: ExitStack, progress: Progress) -> _Pla
             lab.lag(region, _LAG)
     else:
         breaker = Breaker(lab, faults, Random(args.seed))
-    return _Place({name: lab.url(name) for name in names}, breaker, upgrades=True)
+    engine = "postgresql" if args.engine == "postgresql" else "mysql"
+    urls = {name: lab.url(name) for name in names}
+    return _Place(urls, breaker, upgrades=True, engine=engine)
 
 
 def _introduction(plan: Plan) -> str:

@@ -49,8 +49,9 @@ def perform(
         options = {**plan.cluster_options(region), "consistency": "session"}
         cluster = stack.enter_context(globaldb.Cluster(url, **options))
         connection = stack.enter_context(cluster.connect())
-        stack.callback(tables.drop, connection)
         tables.create(connection)
+        stack.callback(tables.drop, connection)
+        tables.fill(connection)
         _await_readers(plan)
         goal = _Goal(monotonic() + seconds, operations, report)
         with breaker or nullcontext():

@@ -149,8 +149,9 @@ class Sessions:
         On the writer it was current when it was read, as it is on one server. What a
         reader has given must still have been current when the transaction left it.
         """
-        left = write if read.place and read.place.role == "reader" else read
-        due = self._index.due(read.key, left.began, left.ended)
+        away = read.place is not None and read.place.role == "reader"
+        left, moment = (write, write.began) if away else (read, read.due_from)
+        due = self._index.due(read.key, moment, left.ended)
         if due is not None and read.version < due.operation.version:
             what = f"it read {_version(read)}, and {_version(due.operation)} was there"
             self._report(Promise.UPGRADE, what, due.operation, read, write)

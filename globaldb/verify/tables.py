@@ -14,10 +14,13 @@ from globaldb.errors import (
     OperationalError,
     ProgrammingError,
 )
+from globaldb.verify.dialect import DIALECTS
 from globaldb.verify.history import COUNTER, REGISTER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from globaldb.verify.dialect import Dialect
 
 #: How the schema's name begins; a run that was killed leaves it behind.
 PREFIX: Final = "globaldb_verify_"
@@ -26,23 +29,11 @@ COUNTERS: Final = 16
 #: Seconds that the writer may be away, or a reader behind, before and after a run.
 _PATIENCE: Final = 60.0
 _PAUSE: Final = 0.1
-# Rows have no key: what is inserted twice must be there twice.
-_CREATE: Final = """
-CREATE SCHEMA @;
-COMMENT ON SCHEMA @ IS 'made by globaldb verify, which removes it when it ends';
-CREATE TABLE @.registers (
-    key text PRIMARY KEY, version bigint NOT NULL, value bigint NOT NULL
-);
-CREATE TABLE @.counters (key text PRIMARY KEY, n bigint NOT NULL);
-CREATE TABLE @.rows (list text NOT NULL, n bigint NOT NULL);
-CREATE INDEX ON @.rows (list)
-"""
-_REGISTERS: Final = "INSERT INTO @.registers SELECT unnest(%s::text[]), 0, 0"
-_COUNTERS: Final = "INSERT INTO @.counters SELECT unnest(%s::text[]), 0"
+_COUNT: Final = "SELECT count(*) FROM @.counters"
 _FINAL: Final = """
-SELECT key, version, value FROM @.registers
-UNION ALL SELECT key, n, 0 FROM @.counters
-UNION ALL SELECT list, max(n), count(*) FROM @.rows GROUP BY list
+SELECT name, version, value FROM @.registers
+UNION ALL SELECT name, n, 0 FROM @.counters
+UNION ALL SELECT list, max(n), count(*) FROM @.entries GROUP BY list
 """
 
 
@@ -51,6 +42,13 @@ class Tables:
     """Registers, counters and lists in a schema, and the statements that use them."""
 
     schema: str = field(default_factory=lambda: PREFIX + secrets.token_hex(3))
+    #: The engine of the database, as a configuration names it.
+    engine: str = "postgresql"
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the database is told."""
+        return DIALECTS[self.engine]
 
     @property
     def registers(self) -> list[str]:
@@ -67,21 +65,27 @@ class Tables:
         return text.replace("@", self.schema)
 
     def create(self, connection: Any) -> None:
-        """Make the schema and everything in it, in one transaction.
-
-        Raises `ProgrammingError` when the user may not.
-        """
+        """Make the schema; raise `ProgrammingError` when the user may not."""
         try:
-            with connection.transaction():
-                for statement in _CREATE.split(";"):
-                    connection.execute(self.sql(statement))
-                connection.execute(self.sql(_REGISTERS), (self.registers,))
-                connection.execute(self.sql(_COUNTERS), (self.counters,))
-        except ProgrammingError as problem:
+            self.dialect.rows(connection, self.sql(self.dialect.create))
+        except Error as problem:
+            if not self.dialect.denied(problem):
+                raise
             raise ProgrammingError(
                 f"the schema {self.schema} could not be made: {problem}. The user "
                 "needs the privilege CREATE on the database"
             ) from problem
+
+    def fill(self, connection: Any) -> None:
+        """Make everything in the schema."""
+        registers = ", ".join(f"('{name}', 0, 0)" for name in self.registers)
+        counters = ", ".join(f"('{name}', 0)" for name in self.counters)
+        for statement in (
+            *self.dialect.tables.split(";"),
+            f"INSERT INTO @.registers VALUES {registers}",  # noqa: S608 - names of our own
+            f"INSERT INTO @.counters VALUES {counters}",  # noqa: S608 - names of our own
+        ):
+            self.dialect.rows(connection, self.sql(statement))
 
     def await_in(self, connection: Any) -> None:
         """Wait until the reader that *connection* uses has the tables.
@@ -91,8 +95,8 @@ class Tables:
 
         def arrived() -> bool:
             with connection.using(consistency="eventual", route="reader"):
-                query = self.sql("SELECT count(*) FROM @.counters")
-                return bool(connection.execute(query).fetchone()[0] == COUNTERS)
+                [(count,)] = self.dialect.rows(connection, self.sql(_COUNT))
+                return bool(count == COUNTERS)
 
         if not _persist(arrived):
             raise OperationalError(
@@ -106,7 +110,7 @@ class Tables:
 
         def read() -> bool:
             with connection.using(route="writer"):
-                rows = connection.execute(self.sql(_FINAL)).fetchall()
+                rows = self.dialect.rows(connection, self.sql(_FINAL))
             found.update((key, (version, value)) for key, version, value in rows)
             return True
 
@@ -119,15 +123,15 @@ class Tables:
 
     def drop(self, connection: Any) -> None:
         """Remove the schema; raise `OperationalError` if it has to be done by hand."""
+        drop = self.sql(self.dialect.drop)
 
         def removed() -> bool:
-            connection.execute(f"DROP SCHEMA IF EXISTS {self.schema} CASCADE")
+            self.dialect.rows(connection, drop)
             return True
 
         if not _persist(removed):
             raise OperationalError(
-                f"the schema {self.schema} could not be removed; do it with: "
-                f"DROP SCHEMA {self.schema} CASCADE"
+                f"the schema {self.schema} could not be removed; do it with: {drop}"
             )
 
 

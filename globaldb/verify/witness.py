@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections import deque
     from collections.abc import Callable, Iterator
 
+    from globaldb.verify.dialect import Begin
     from globaldb.verify.plan import Plan
 
 #: Seconds that a session rests after an error, so that an outage is not a busy loop.
@@ -23,13 +24,11 @@ REST: Final = 0.02
 #: How much is kept of the text of an error.
 _WORDS: Final = 300
 
-_READ_REGISTER: Final = "SELECT version, value FROM @.registers AS r WHERE key = %s"
-_READ_COUNTER: Final = "SELECT n, 0 FROM @.counters WHERE key = %s"
-_READ_LIST: Final = "SELECT coalesce(max(n), 0), count(*) FROM @.rows WHERE list = %s"
-_WRITE_REGISTER: Final = """UPDATE @.registers SET version = version + 1, value = %s
-WHERE key = %s RETURNING version, value"""
-_COUNT: Final = "UPDATE @.counters SET n = n + 1 WHERE key = %s RETURNING n, 0"
-_APPEND: Final = "INSERT INTO @.rows VALUES (%s, %s) RETURNING n, n"
+_READ_REGISTER: Final = "SELECT version, value FROM @.registers AS r WHERE name = %s"
+_READ_COUNTER: Final = "SELECT n, 0 FROM @.counters WHERE name = %s"
+_READ_LIST: Final = (
+    "SELECT coalesce(max(n), 0), count(*) FROM @.entries WHERE list = %s"
+)
 
 
 class Told(NamedTuple):
@@ -78,12 +77,15 @@ class Witness:
             LIST: tables.sql(_READ_LIST),
         }
         self._read_register = tables.sql(_READ_REGISTER)
-        self._write_register = tables.sql(_WRITE_REGISTER)
-        self._count = tables.sql(_COUNT)
-        self._append = tables.sql(_APPEND)
+        self._dialect = dialect = tables.dialect
+        self._write_register = tables.sql(dialect.write_register)
+        self._count = tables.sql(dialect.count)
+        self._append = tables.sql(dialect.append)
         self._places: dict[Place, Place] = {}
         self._transactions = count(1)
         self._transaction = 0
+        #: In a transaction whose reads see one moment: that it is one, and since when.
+        self._snapshot = False
         self._since: float | None = None
         #: What is under way: kind, key and since when.
         self._pending: tuple[Kind, str, float] | None = None
@@ -96,7 +98,7 @@ class Witness:
     @property
     def usable(self) -> bool:
         """Whether there is a connection that was not closed."""
-        return self.connection is not None and not self.connection.closed
+        return self.connection is not None and not self._dialect.closed(self.connection)
 
     def hung(self, now: float) -> Operation | None:
         """Return what has not returned by *now*, if anything has not."""
@@ -129,55 +131,55 @@ class Witness:
         sql = self._reads.get(key[0])
         if sql is None:
             sql = self._read_register.replace(" AS r ", f" AS {alias} ")
-        return self._attempt(Kind.READ, lambda: self._row(sql, key), key)
+
+        def act() -> tuple[int, int]:
+            [(version, value)] = self._dialect.rows(self.connection, sql, (key,))
+            return int(version), int(value)
+
+        return self._attempt(Kind.READ, act, key)
 
     def write(self, key: str) -> bool:
         """Give a register another value, or a counter one more."""
         if key.startswith(COUNTER):
-            return self._attempt(Kind.WRITE, lambda: self._row(self._count, key), key)
+            return self._write(self._count, key, key)
         value = next(self._company.values)
-
-        def act() -> tuple[int, int]:
-            return self._row(self._write_register, value, key)
-
-        return self._attempt(Kind.WRITE, act, key, value)
+        return self._write(self._write_register, key, value, key, value=value)
 
     def append(self, key: str, number: int) -> bool:
         """Add the row with a number to a list."""
+        return self._write(self._append, key, key, number, value=number)
 
+    def _write(self, sql: str, key: str, *values: object, value: int = 0) -> bool:
         def act() -> tuple[int, int]:
-            return self._row(self._append, key, number)
+            version = self._dialect.write(self.connection, sql, values)
+            return version, value
 
-        return self._attempt(Kind.WRITE, act, key, number)
+        return self._attempt(Kind.WRITE, act, key, value)
 
     @contextmanager
-    def transaction(self, begin: str) -> Iterator[None]:
+    def transaction(self, begin: Begin) -> Iterator[None]:
         """Have the statements inside in one transaction; `end` it inside, too."""
         self._transaction = next(self._transactions)
+        self._snapshot = begin.snapshot
         try:
             # What this says when it fails, the next statement says too.
             with suppress(Error):
-                self.connection.execute(begin)
+                for sql in begin.statements:
+                    self._dialect.rows(self.connection, sql)
             yield
         finally:
-            self._transaction, self._since = 0, None
-
-    def snapshot_taken(self) -> None:
-        """Have the reads that follow see what was there when the last one began."""
-        if self._since is None:
-            self._since = self.last.began
+            self._transaction, self._since, self._snapshot = 0, None, False
 
     def end(self, *, commit: bool) -> bool:
         """Commit or roll back; return whether it was committed."""
         kind, sql = (Kind.COMMIT, "COMMIT") if commit else (Kind.ROLLBACK, "ROLLBACK")
 
         def act() -> tuple[int, int]:
-            self.connection.execute(sql)
+            self._dialect.rows(self.connection, sql)
             return 0, 0
 
         done = self._attempt(kind, act)
-        status = self.connection.info.transaction_status
-        if self.connection.closed or status.name != "IDLE":
+        if not self.usable or not self._dialect.idle(self.connection):
             self.close()
         return done and commit
 
@@ -242,6 +244,9 @@ class Witness:
                     version=version, value=value or found, place=place, waited=waited
                 )
             )
+            if self._snapshot and self._since is None:
+                # Everything that follows sees what was there then.
+                self._since = began
             return True
         finally:
             self._pending = None
@@ -266,7 +271,3 @@ class Witness:
         region = route.region or ""
         place = Place(route.role.value, route.node or "", region, route.reason)
         return self._places.setdefault(place, place), route.waited
-
-    def _row(self, sql: str, *values: object) -> tuple[int, int]:
-        row = self.connection.execute(sql, values).fetchone()
-        return int(row[0]), int(row[1])

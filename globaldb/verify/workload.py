@@ -43,6 +43,7 @@ class Player:
         self._company = company
         self._plan = company.plan
         self._tables = company.plan.tables
+        self._dialect = self._tables.dialect
         self._home = region
         self._random = random
         self._actions = {
@@ -172,7 +173,7 @@ class Player:
         # Transactions that look like one which wrote begin on the writer: that they do
         # not is what is to be tried.
         alias = f"r{self._random.randrange(_SHAPES)}"
-        with witness.transaction("BEGIN"):
+        with witness.transaction(self._random.choice(self._dialect.upgrades)):
             done = (
                 witness.read(other, alias) and witness.read(key) and witness.write(key)
             )
@@ -187,14 +188,10 @@ class Player:
     def _study(self) -> None:
         """Read in a read-only transaction, every other time from one snapshot."""
         witness = self.witness
-        snapshot = self._random.random() < 0.5
-        level = " ISOLATION LEVEL REPEATABLE READ" if snapshot else ""
-        with witness.transaction(f"BEGIN{level} READ ONLY"):
+        with witness.transaction(self._random.choice(self._dialect.studies)):
             done = True
             for key in (self._met, self._any_key(), self._any_key()):
                 done = done and witness.read(key)
-                if snapshot:
-                    witness.snapshot_taken()
             witness.end(commit=done)
 
     # Tokens.
