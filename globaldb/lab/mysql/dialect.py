@@ -46,7 +46,7 @@ class Dialect:
 #: ALL ON *.* it would write on a reader of MariaDB, unnoticed.
 _APP_GRANTS: Final = (
     "GRANT ALL ON `app`.* TO app",
-    "GRANT ALL ON `globaldb`.* TO app",
+    "GRANT ALL ON `globaldb%`.* TO app",
     "GRANT ALL ON `test%`.* TO app",
 )
 _SETTINGS: Final = {
