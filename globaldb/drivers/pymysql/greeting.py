@@ -67,13 +67,12 @@ def _ask(physical: Physical, wanted: Sequence[str]) -> list[Any]:
 
     A server that refuses to tell its role or to report transactions is used as it is.
     """
-    texts = ["\n;\n".join(wanted)] if physical.joins else wanted
+    texts = [text.encode() for text in wanted]
     answers: list[Any] = []
-    for text in texts:
+    for bundle in [texts] if physical.joins else [[text] for text in texts]:
         try:
-            physical.query(text)
-            answers.append(physical._result)
-            while answers[-1].has_next:
+            physical.send(bundle)
+            for _ in bundle:
                 physical.next_result()
                 answers.append(physical._result)
         except err.MySQLError:

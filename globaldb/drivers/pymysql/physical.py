@@ -15,6 +15,7 @@ from pymysql.connections import Connection
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 
 from globaldb.core.fence import Facts
+from globaldb.core.mysql.several import companionable
 from globaldb.core.trip import LinkStatus
 from globaldb.drivers.pymysql import greeting
 from globaldb.drivers.pymysql.network import connected
@@ -23,7 +24,7 @@ from globaldb.drivers.pymysql.tracking import Outcome, outcome
 from globaldb.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from _typeshed import WriteableBuffer
 
@@ -42,6 +43,9 @@ _FAREWELL: Final = 1.0
 _SHORTEST: Final = 0.001
 _IN_TRANSACTION: Final = SERVER_STATUS.SERVER_STATUS_IN_TRANS
 _NO_BACKSLASH_ESCAPES: Final = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
+_SEVERAL: Final = CLIENT.MULTI_STATEMENTS
+#: A comment at the end of a statement ends with its line.
+_BETWEEN: Final = b"\n;\n"
 _WISHES: Final = CLIENT.SESSION_TRACK | CLIENT.MULTI_STATEMENTS
 _RESET_CONNECTION: Final = 0x1F
 #: Authentication plugins with which the password itself is sent.
@@ -60,7 +64,6 @@ class Physical(_Connection):
     _read_timeout: Any
     _write_timeout: Any
     _current_timeout: float | None
-    _execute_command: Callable[[int, bytes], None]
     _force_close: Callable[[], None]
     decoders: Any
     server_capabilities: int
@@ -111,6 +114,8 @@ class Physical(_Connection):
         #: What tells its server from others.
         self.identity = ""
         self._encoding, self._decoders = self.encoding, self.decoders
+        #: Its server takes texts of several statements now, as far as it can.
+        self._taking = True
         self._ends: float | None = None
         self._opening: float | None = None
 
@@ -254,16 +259,39 @@ class Physical(_Connection):
         self._read_ok_packet()
         greeting.greet(self, self._mode, self._first)
 
-    def several(self, *, allowed: bool) -> None:
-        """Let the server take texts of several statements, or refuse them."""
-        option = b"\0\0" if allowed else b"\1\0"
-        self._execute_command(COMMAND.COM_SET_OPTION, option)
-        self._read_packet()  # type: ignore[no-untyped-call]
+    def send(self, texts: Sequence[bytes]) -> None:
+        """Send statements, which were seen to be one each if they are several."""
+        if len(texts) == 1:
+            self._execute_command(COMMAND.COM_QUERY, texts[0])
+            return
+        self._take_several(allowed=True)
+        super()._execute_command(COMMAND.COM_QUERY, _BETWEEN.join(texts))  # type: ignore[misc]
 
-    @property
-    def takes_several(self) -> bool:
-        """Whether its server takes texts of several statements."""
-        return bool(self.client_flag & CLIENT.MULTI_STATEMENTS)
+    def companionable(self, text: bytes) -> bytes | None:
+        """Return *text* as it may stand among others; None where it must not."""
+        return companionable(
+            text, self.character_set, backslash_escapes=self.backslash_escapes
+        )
+
+    def _execute_command(self, command: int, sql: str | bytes) -> None:
+        # Whoever sends it: an application that did not ask for several statements in
+        # a text gets one.
+        if command == COMMAND.COM_QUERY and self.client_flag & _SEVERAL:
+            text = sql.encode(self.encoding) if isinstance(sql, str) else bytes(sql)
+            if self.scripts:
+                self._take_several(allowed=True)
+            elif b";" in text and self.companionable(text) is None:
+                self._take_several(allowed=False)
+        super()._execute_command(command, sql)  # type: ignore[misc]
+
+    def _take_several(self, *, allowed: bool) -> None:
+        """Have the server take texts of several statements, or refuse them."""
+        if self._taking is allowed:
+            return
+        option = b"\0\0" if allowed else b"\1\0"
+        super()._execute_command(COMMAND.COM_SET_OPTION, option)  # type: ignore[misc]
+        self._read_packet()  # type: ignore[no-untyped-call]
+        self._taking = allowed
 
     @property
     def cancelled(self) -> bool:

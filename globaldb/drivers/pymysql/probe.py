@@ -85,8 +85,10 @@ def _ask(physical: Physical, facts: Facts) -> Sample | None:
 def _answers(physical: Physical, texts: list[str]) -> list[Any]:
     if not physical.joins:
         return [abilities.ask(physical, text) for text in texts]
-    answers = [abilities.ask(physical, "\n;\n".join(texts))]
-    while answers[-1].has_next:
+    physical.read_plainly(texts=True)
+    physical.send([text.encode() for text in texts])
+    answers = []
+    for _ in texts:
         physical.next_result()
         answers.append(physical._result)
     return answers

@@ -14,10 +14,9 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pymysql import err
-from pymysql.constants import COMMAND, CR, ER
+from pymysql.constants import CR, ER
 
 from globaldb.core.faults import mysql_refuses_writes
-from globaldb.core.mysql.several import companionable
 from globaldb.core.trip import LinkStatus
 from globaldb.drivers.pymysql import greeting, position, words
 from globaldb.drivers.pymysql.physical import too_late
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from globaldb.core.trip import Reply, Trip
     from globaldb.drivers.pymysql.physical import Physical
 
-_BETWEEN: Final = b"\n;\n"
 _NOTHING: Final[Mapping[int, Any]] = {}
 
 
@@ -129,7 +127,10 @@ class _Journey:
         else:
             reply.prepared = True
             reply.done = reply.error is None
-        if physical.cancelled and reply.done:
+        if physical.cancelled and words.sleeps(self.text) and reply.done:
+            # It does not fail when it is woken.
+            reply.error, reply.done = too_late(), False
+        elif physical.cancelled and reply.done:
             # It ended by itself: what was sent to end it may end the next one.
             physical.spoiled = True
 
@@ -180,11 +181,7 @@ class _Journey:
         for step in self._steps():
             text = None
             if physical.joins and step.joins:
-                text = companionable(
-                    step.text,
-                    physical.character_set,
-                    backslash_escapes=physical.backslash_escapes,
-                )
+                text = physical.companionable(step.text)
             if text is not None:
                 together.append(step._replace(text=text))
                 continue
@@ -197,26 +194,9 @@ class _Journey:
 
     def _run(self, bundle: list[_Step]) -> bool:
         """Send *bundle* and take its answers in; False when one is an error."""
-        physical, alone = self.physical, bundle[0]
-        switched = (
-            not alone.joins
-            and not physical.scripts
-            and physical.takes_several
-            and words.may_be_several(alone.text)
-        )
-        if switched:
-            physical.several(allowed=False)
-        self.reply.sent = True
-        try:
-            return self._exchange(bundle)
-        finally:
-            if switched and not physical.closed:
-                physical.several(allowed=True)
-
-    def _exchange(self, bundle: list[_Step]) -> bool:
         physical = self.physical
-        text = _BETWEEN.join(step.text for step in bundle)
-        physical._execute_command(COMMAND.COM_QUERY, text)
+        self.reply.sent = True
+        physical.send([step.text for step in bundle])
         last = bundle[-1]
         for step in bundle:
             self._reaching(step)

@@ -62,6 +62,6 @@ def tame(text: bytes | None) -> bool:
     return text is None or first(text) in _TAME
 
 
-def may_be_several(text: bytes) -> bool:
-    """Whether a server that takes several statements could find them in *text*."""
-    return b";" in text.rstrip(b"; \t\r\n")
+def sleeps(text: bytes | None) -> bool:
+    """Whether *text* may do nothing but wait."""
+    return text is not None and b"SLEEP" in text.upper() and first(text) in _ASK
