@@ -6,6 +6,7 @@ certain what is on the first list only, and refuses what is on the second.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.consistency import VARIABLES, Consistency, parse_consistency
@@ -75,6 +76,8 @@ _NAMES: Final = frozenset(("name", "quoted"))
 #: What may stand between the first word of a change and the name of its table.
 _MODIFIERS: Final = names("low_priority high_priority delayed quick ignore into from")
 
+_LEVEL: Final = re.compile(r"READ[ -](?:UN)?COMMITTED|REPEATABLE[ -]READ|SERIALIZABLE")
+
 #: What a reader forwards for certain: the reasons and the first words of its writes.
 _FORWARDED: Final = names("write_statement locking_clause data_modifying_cte")
 _FORWARDED_COMMANDS: Final = names(
@@ -129,13 +132,16 @@ def forwards(
 
 
 def refused_level(engine: str, level: str | None) -> str | None:
-    """Return the isolation *level* if nothing is forwarded in it; None asks for none."""
-    if level is None:
+    """Return the isolation level in which nothing is forwarded, if it is one.
+
+    *level* is its name, or the statement that set it; None where nobody did.
+    """
+    found = None if level is None else _LEVEL.search(level.upper())
+    if found is None:
         return None
-    level = level.upper().replace("-", " ")
-    if engine == "mysql":
-        return None if level == "REPEATABLE READ" else level
-    return level if level == "SERIALIZABLE" else None
+    name = found[0].replace("-", " ")
+    fine = name == "REPEATABLE READ" if engine == "mysql" else name != "SERIALIZABLE"
+    return None if fine else name
 
 
 def not_forwarded(engine: str, operation: str, region: str | None) -> NotForwardedError:

@@ -289,6 +289,11 @@ ROUTES: Final[Mapping[str, Reason]] = {
         "A setting that is recorded; on the writer when a standby does not take it",
     ),
     "local": Reason("reader", "Rows that the connection made itself"),
+    "native_forwarding": Reason(
+        "reader",
+        "forwarding is native: the reader reads by itself, or forwards the write, and "
+        "waits for what the session has written through it",
+    ),
     "no_write_forwarding": Reason(
         "reader", "A transaction while the mode is off: it may not write here"
     ),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from globaldb.core.session import SessionState
     from globaldb.core.tables import Tables
     from globaldb.core.topology import Topology
+    from globaldb.core.transaction import TransactionMode
 
 
 class Fence(Enum):
@@ -224,6 +225,17 @@ def refuse_write(intent: Intent, topology: Topology) -> None:
         f"SET {VARIABLES[intent.engine]} = 'session' (or eventual, global), "
         "or set connection.consistency"
     )
+
+
+def reads_only(mode: TransactionMode, default: str | None) -> bool:
+    """Whether a transaction in *mode* is declared read only.
+
+    *default* is the statement with which the session set its default access mode.
+    """
+    if mode.read_only is not None or default is None:
+        return bool(mode.read_only)
+    last = default.rstrip("; \n").lower().rpartition(" ")[2].strip("'=")
+    return last in ("on", "true", "1", "yes", "only")
 
 
 def forbids_readers(mode_isolation: str | None, default: str | None) -> bool:

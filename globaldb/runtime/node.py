@@ -40,6 +40,8 @@ class Node:
         self.trip: float | None = None
         #: How long commits take to become visible here.
         self.catch_up = CatchUp()
+        #: It is known to forward writes by itself.
+        self.forwards = False
         #: What it can be asked of positions.
         self.facts = Facts()
         #: It has everything committed before this, on the writer's clock.

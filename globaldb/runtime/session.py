@@ -278,7 +278,7 @@ class Session:
     def reads_only(self) -> bool:
         """Whether the transaction, open or next, is declared read only."""
         default = self.settings.value_of("default_transaction_read_only")
-        return reads_only(self.transaction.mode.read_only, default)
+        return reads_only(self.transaction.mode, default)
 
     @property
     def has_options(self) -> bool:

@@ -186,6 +186,8 @@ def test_a_change_that_runs_functions_of_the_database_is_refused():
         ("postgresql", None, None),
         ("mysql", "read-committed", "READ COMMITTED"),
         ("mysql", "SERIALIZABLE", "SERIALIZABLE"),
+        ("mysql", "SET SESSION tx_isolation = 'READ-COMMITTED'", "READ COMMITTED"),
+        ("mysql", "SET SESSION tx_isolation = DEFAULT", None),
         ("mysql", "REPEATABLE-READ", None),
         ("mysql", None, None),
     ],

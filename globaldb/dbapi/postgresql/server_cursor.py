@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import cache
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import psycopg
 from psycopg import errors as pgerrors
@@ -13,6 +13,7 @@ from globaldb.core.statement import Statement, Verdict
 from globaldb.dbapi.postgresql.cursor import join
 from globaldb.dbapi.postgresql.story import Story, raise_both
 from globaldb.drivers.psycopg import wire
+from globaldb.runtime import flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from globaldb.core.routing import Route
     from globaldb.dbapi.postgresql.connection import Connection
     from globaldb.drivers.psycopg.physical import Physical
+
+
+_DECLARE: Final = Statement(Verdict.TRANSACTION, "declare_cursor", "DECLARE")
 
 
 class RoutedServerCursor(psycopg.ServerCursor[Any]):
@@ -47,6 +51,7 @@ class RoutedServerCursor(psycopg.ServerCursor[Any]):
                 raise psycopg.NotSupportedError(
                     "server-side cursors not supported in pipeline mode"
                 )
+            flow.refuse_kind(face.session, _DECLARE)
             statement = face.lookup(query)
             if self.withhold:
                 # It outlives its transaction: so must its connection.

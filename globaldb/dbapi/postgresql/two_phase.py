@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import psycopg
 from psycopg import Xid, errors as pgerrors, sql
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from globaldb.runtime.session import Session
 
 
+_PREPARE: Final = Statement(Verdict.WRITE, "prepare_transaction", "PREPARE")
+
+
 def begin(face: Connection, xid: Xid | str) -> None:
     """Start a two-phase transaction, outside of any other."""
     session = face.session
@@ -39,6 +42,7 @@ def begin(face: Connection, xid: Xid | str) -> None:
         )
     if session.autocommit:
         raise ProgrammingError("can't use two-phase transactions in autocommit mode")
+    flow.refuse_kind(session, _PREPARE)
     face._tpc = (_xid(xid), False)
     flow.begin(session, TransactionMode())
 

@@ -6,6 +6,7 @@ Written once, as coroutines over a `globaldb.runtime.shell.Shell`.
 from __future__ import annotations
 
 from globaldb.runtime.flow.execute import execute, explain
+from globaldb.runtime.flow.forwarding import refuse_kind
 from globaldb.runtime.flow.hold import hold, settle_hold
 from globaldb.runtime.flow.leave import refuse
 from globaldb.runtime.flow.read import remember
@@ -28,6 +29,7 @@ __all__ = [
     "issue",
     "observe",
     "refuse",
+    "refuse_kind",
     "release",
     "remember",
     "rollback",

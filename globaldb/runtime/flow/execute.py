@@ -29,7 +29,13 @@ from globaldb.errors import InternalError, NodeLostError
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
+from globaldb.runtime.flow.forwarding import (
+    native_target,
+    noted,
+    refuse_unsupported,
+)
 from globaldb.runtime.flow.leave import leave_if_needed
+from globaldb.runtime.flow.native import before_native, run_natively
 from globaldb.runtime.flow.newest import needs_newest, read_newest
 from globaldb.runtime.flow.placement import transaction_target
 from globaldb.runtime.flow.read import find_reader, read
@@ -90,6 +96,7 @@ async def _execute(session: Session, work: Work) -> None:
 
 async def _handle(session: Session, work: Work) -> None:
     statement = work.statement
+    refuse_unsupported(session, statement, work.source)
     handle = _HANDLERS.get(type(statement.action))
     if statement.multiple:
         handle = None
@@ -134,6 +141,7 @@ async def run(session: Session, work: Work) -> None:
         await upgrade.next_statement(session, work)
         _finished(session, work)
         return
+    await before_native(session, work)
     await leave_if_needed(session, work.statement)
     if session.lease is not None:
         if not await _beside_lease(session, work):
@@ -148,6 +156,14 @@ async def run(session: Session, work: Work) -> None:
     if session.transaction.active:
         await upgrade.first_statement(session, work)
         _finished(session, work)
+    else:
+        await _alone(session, work)
+
+
+async def _alone(session: Session, work: Work) -> None:
+    """Choose a node for *work*, which is in no transaction, and run it there."""
+    native = native_target(session, work.statement, work.source)
+    if native is not None and await run_natively(session, work, native):
         return
     decision = decide(
         work.statement,
@@ -270,6 +286,7 @@ def _succeeded(session: Session, work: Work) -> None:
     if lease is not None and work.on_success is not None:
         work.on_success(lease.connection)
     session.defined(left_behind(session, work))
+    noted(session, work.statement)
     follow(session, work.statement, work.source)
 
 
@@ -285,7 +302,9 @@ def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
         decision = transaction_target(session, statement, sql)
     else:
         topology, reads = session.cluster.topology, reads_of_text(session, sql)
-        decision = decide(statement, session.intent, session.books, topology, reads)
+        decision = native_target(session, statement, sql) or decide(
+            statement, session.intent, session.books, topology, reads
+        )
     if decision.target is Target.READER:
         near = session.cluster.near(region=session.region_option)
         stay = session.books.read_node

@@ -18,6 +18,7 @@ from globaldb.errors import InternalError
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.execute import begin_if_needed, refuse_unforwarded
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
+from globaldb.runtime.flow.forwarding import leave_forwarder, refuse_kind
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.placement import fresh_reader, place
 from globaldb.runtime.flow.requirement import bring_up_to_date
@@ -99,6 +100,8 @@ async def _settle_down(session: Session, work: Work) -> None:
     failed = session.transaction.state is TransactionState.FAILED
     if session.journal is not None and not failed:
         await upgrade.move(session, None)
+    refuse_kind(session, work.statement)
+    leave_forwarder(session, work.statement, None)
     await leave_if_needed(session, work.statement)
     session.moored = True
 

@@ -16,6 +16,7 @@ from globaldb.core.trip import Trip
 from globaldb.errors import ReadOnlyError, StalenessError
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.fence import place_at
+from globaldb.runtime.flow.forwarding import at_forwarder
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
@@ -39,7 +40,7 @@ async def leave_if_needed(session: Session, statement: Statement) -> None:
     """
     transaction = session.transaction
     lease = session.lease
-    if session.on_writer or transaction.state not in _RUNNING:
+    if session.on_writer or transaction.state not in _RUNNING or at_forwarder(session):
         return
     outrun = lease is not None and _outrun(session, statement)
     if not needs_writer(statement) and not outrun:

@@ -19,6 +19,7 @@ from globaldb.core.routing import (
 )
 from globaldb.errors import Error, ReadOnlyError
 from globaldb.runtime.flow.capture import wait_for
+from globaldb.runtime.flow.forwarding import NATIVE, native_target
 from globaldb.runtime.flow.newest import as_of_now, needs_newest
 from globaldb.runtime.flow.read import find_reader
 from globaldb.runtime.flow.reading import why_not
@@ -46,8 +47,8 @@ READS_SO_FAR = "transaction_reads"
 _READ_ONLY = "read_only_transaction"
 _NO_FORWARDING = "no_write_forwarding"
 
-#: Reasons for which a transaction runs on a reader, and may not write.
-ON_READER = frozenset((_READ_ONLY, _NO_FORWARDING))
+#: Reasons for which a transaction runs on a reader, and cannot write anywhere else.
+ON_READER = frozenset((_READ_ONLY, _NO_FORWARDING, NATIVE))
 
 
 async def place(
@@ -75,7 +76,7 @@ def _may_learn_first(session: Session) -> bool:
     """
     mode = session.transaction.mode
     default = session.settings.value_of("default_transaction_isolation")
-    if not (mode.read_only or (mode.read_only is None and _reads_only(session))):
+    if not session.reads_only:
         return False
     return session.consistency is not Consistency.GLOBAL or keeps_a_snapshot(
         mode.isolation, default
@@ -94,8 +95,11 @@ def transaction_target(
     default = session.settings.value_of("default_transaction_isolation")
     if forbids_readers(mode.isolation, default):
         return Decision(Target.WRITER, "serializable")
-    if mode.read_only or (mode.read_only is None and _reads_only(session)):
+    if session.reads_only:
         return _read_only_target(session, statement)
+    native = native_target(session, statement, sql)
+    if native is not None:
+        return native
     if intent.consistency is None:
         writing = statement is not None and statement.verdict not in READS
         try:
@@ -135,19 +139,6 @@ def _reading_target(
     if decision.target is Target.READER:
         return replace(decision, reason=READS_SO_FAR)
     return decision
-
-
-def _reads_only(session: Session) -> bool:
-    sql = session.settings.value_of("default_transaction_read_only")
-    if sql is None:
-        return False
-    return sql.rstrip("; \n").lower().rpartition(" ")[2].strip("'=") in (
-        "on",
-        "true",
-        "1",
-        "yes",
-        "only",
-    )
 
 
 async def fresh_reader(

@@ -10,6 +10,7 @@ from globaldb.core.settings import Settings, after_rollback, replay
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.runtime import events
+from globaldb.runtime.flow.forwarding import settings_for
 from globaldb.runtime.flow.touch import announce
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def company(
     session: Session, link: Any, statement: Statement | None, *, capture: bool
 ) -> Trip:
     """Tell what has to travel with *statement* to *link*."""
-    before = replay(link.settings, session.settings.current, session.idiom)
+    before = replay(link.settings, settings_for(session, link), session.idiom)
     alone = statement is not None and statement.alone
     script = statement is not None and statement.multiple
     return Trip(
@@ -75,7 +76,7 @@ def _tell(ahead: Reply, reply: Reply) -> None:
 async def _with_company(
     session: Session, link: Any, call: Any, trip: Trip, deadline: float | None
 ) -> Reply:
-    attempted = session.settings.current
+    attempted = settings_for(session, link)
     changes = _ahead(session, link, call, trip)
     if changes:
         ahead = await session.shell.travel(link, None, Trip(before=changes), deadline)

@@ -20,6 +20,7 @@ from globaldb.core.statement import (
     Statement,
     Verdict,
 )
+from globaldb.runtime.flow.forwarding import settings_for
 from globaldb.runtime.flow.read import read
 from globaldb.runtime.flow.write import write
 
@@ -120,7 +121,7 @@ def _record(session: Session, work: Work, action: Any, link: Link) -> None:
     else:
         for name, sql in _made(work, action, session.idiom):
             book.record(name, sql)
-    link.settings = book.current
+    link.settings = settings_for(session, link)
 
 
 def _record_prepared(session: Session, action: Prepare | Deallocate) -> None:

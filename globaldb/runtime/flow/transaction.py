@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import Fence, Route
 from globaldb.core.settings import after_rollback
+from globaldb.core.statement import Statement, Verdict
 from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
@@ -23,6 +24,7 @@ from globaldb.runtime.flow.faults import (
     raise_unknown,
     wanted,
 )
+from globaldb.runtime.flow.forwarding import refuse_kind, settings_for
 from globaldb.runtime.flow.placement import ON_READER, Placed, place
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.shared import share
@@ -30,7 +32,6 @@ from globaldb.runtime.flow.write import refuse_foreign
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
-    from globaldb.core.statement import Statement
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
 #: What a node may do to a transaction that begins without its being at fault.
 _ELSEWHERE = (Fault.NODE_LOST, Fault.UNAVAILABLE, Fault.RECOVERY_CONFLICT)
+
+_SAVEPOINT: Final = Statement(Verdict.TRANSACTION, "savepoint", "SAVEPOINT")
 
 
 def begin(session: Session, mode: TransactionMode) -> None:
@@ -226,6 +229,7 @@ async def _committed(
         node.wrote(reply.position, reply.asked_at)
     elif not writer:
         session.books.read(node.name, monotonic())
+    wrote = writer or session.forwarded is not None
     done = reply.done and ok
     lost = not reply.done and reply.status is LinkStatus.LOST
     defining = session.defining
@@ -234,7 +238,7 @@ async def _committed(
         session.cluster.suspect(node.name)
         # Perhaps they are there.
         session.certainly_defined(defining)
-        if writer:
+        if wrote:
             raise_unknown(session, node, reply, "COMMIT")
         raise_lost(node, reply, "the read-only transaction ended")
     if reply.error is not None:
@@ -270,6 +274,7 @@ async def rollback(session: Session) -> None:
 
 def savepoint(session: Session, name: str) -> None:
     """Set a savepoint; it is sent with the next statement."""
+    refuse_kind(session, _SAVEPOINT)
     session.transaction.savepoint(name, session.idiom.savepoint(name))
     session.settings.savepoint(name)
 
@@ -299,7 +304,7 @@ async def rollback_to(session: Session, name: str) -> None:
         if session.journal is not None:
             session.journal.note(*transaction.unsent, sql)
         transaction.rolled_back_to()
-        lease.connection.settings = session.settings.current
+        lease.connection.settings = settings_for(session, lease.connection)
         return
     take_in(session, node, lease, reply)
 
