@@ -73,6 +73,8 @@ class TransactionMode:
     isolation: str | None = None
     read_only: bool | None = None
     deferrable: bool | None = None
+    #: It reads what there is when it is begun (MySQL's WITH CONSISTENT SNAPSHOT).
+    snapshot: bool = False
 
     def over(self, default: TransactionMode) -> TransactionMode:
         """Return these modes, with those of *default* where nothing was said."""
@@ -80,6 +82,7 @@ class TransactionMode:
             default.isolation if self.isolation is None else self.isolation,
             default.read_only if self.read_only is None else self.read_only,
             default.deferrable if self.deferrable is None else self.deferrable,
+            self.snapshot,
         )
 
     @property

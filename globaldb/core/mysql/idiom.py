@@ -59,7 +59,11 @@ class MysqlIdiom:
         READ WRITE is left out: it is the default, and a server that only reads refuses
         a transaction that says it.
         """
-        start = "START TRANSACTION READ ONLY" if mode.read_only else "START TRANSACTION"
+        words = [
+            "WITH CONSISTENT SNAPSHOT" if mode.snapshot else "",
+            "READ ONLY" if mode.read_only else "",
+        ]
+        start = f"START TRANSACTION {', '.join(filter(None, words))}".rstrip()
         if mode.isolation is None:
             return (start,)
         return (f"SET TRANSACTION ISOLATION LEVEL {mode.isolation.upper()}", start)

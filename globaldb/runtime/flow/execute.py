@@ -365,8 +365,14 @@ async def _begin(session: Session, work: Work, action: Begin) -> bool:
         return session.transaction.state is TransactionState.BEGUN and _ack(
             work, "BEGIN"
         )
-    mode = TransactionMode(action.isolation, action.read_only, action.deferrable)
+    snapshot = work.statement.reason == "consistent_snapshot"
+    mode = TransactionMode(
+        action.isolation, action.read_only, action.deferrable, snapshot
+    )
     tx.begin(session, mode)
+    if snapshot:
+        await bring_up_to_date(session)
+        await tx.begin_now(session, work.deadline)
     return _ack(work, "BEGIN")
 
 

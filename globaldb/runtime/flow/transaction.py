@@ -52,6 +52,15 @@ def begin(session: Session, mode: TransactionMode) -> None:
     session.hot = None
 
 
+async def begin_now(session: Session, deadline: float | None) -> None:
+    """Have a server begin the transaction without waiting for its first statement."""
+    _, node, lease = await place(session, None, None, deadline)
+    keep(session, None, node, lease)
+    trip = company(session, lease.connection, None, capture=False)
+    reply = await send(session, lease, None, trip, deadline)
+    take_in(session, node, lease, reply)
+
+
 async def first_statement(session: Session, work: Work, placed: Placed) -> None:
     """Run the first statement of a transaction where it was *placed*, behind BEGIN."""
     reason, node, lease = placed

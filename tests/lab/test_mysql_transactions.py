@@ -1,0 +1,288 @@
+"""Transactions on MySQL and MariaDB: what they read, where they write, how they end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pymysql
+import pytest
+from mysql_family import (
+    admin,
+    caught_up,
+    connected,
+    each_engine,
+    near,
+    rows,
+    run,
+    seen_everywhere,
+    table,
+    value,
+)
+from promises import FAR, HOME, cluster
+
+import globaldb
+from globaldb.lab import Lab
+
+pytestmark = [pytest.mark.lab, each_engine]
+
+Connection = Any
+READ = "SELECT v FROM mt WHERE id = %s"
+UPDATE = "UPDATE mt SET v = v + 1 WHERE id = %s"
+
+
+@pytest.fixture(scope="module")
+def started(engine: str, module_lab: Any) -> Lab:
+    found: Lab = module_lab(near(engine))
+    return found
+
+
+@pytest.fixture
+def lab(started: Lab) -> Lab:
+    started.restore()
+    table(started, "mt", "id int primary key, v int")
+    with admin(started) as writer:
+        numbers = ", ".join(f"({n}, 0)" for n in range(1, 11))
+        writer.execute(f"INSERT INTO mt VALUES {numbers}")
+    caught_up(started)
+    return started
+
+
+@pytest.fixture
+def conn(lab: Lab) -> Iterator[Connection]:
+    with connected(lab, autocommit=False) as connection:
+        yield connection
+
+
+def route(connection: Connection) -> tuple[str, str]:
+    found = connection.last_route
+    return str(found.role.value), str(found.reason)
+
+
+def elsewhere(lab: Lab, sql: str) -> None:
+    """Have somebody else commit *sql*."""
+    with admin(lab) as writer:
+        writer.execute(sql)
+
+
+def test_a_transaction_reads_at_a_reader_until_it_writes(lab, conn):
+    assert value(conn, READ, (1,)) == 0
+    assert route(conn) == ("reader", "transaction_reads")
+    assert run(conn, UPDATE, (1,)) == 1
+    assert route(conn) == ("writer", "transaction_moved")
+    conn.commit()
+    assert value(conn, READ, (1,)) == 1
+
+
+def test_a_read_that_changed_fails_the_transaction_and_is_named(lab, conn):
+    assert value(conn, READ, (1,)) == 0
+    elsewhere(lab, "UPDATE mt SET v = 7 WHERE id = 1")
+    with pytest.raises(globaldb.OperationalError, match="SELECT v FROM mt") as caught:
+        run(conn, UPDATE, (2,))
+    assert caught.value.args[0] == 1213
+    assert caught.value.retryable
+    conn.rollback()
+    assert value(conn, READ, (2,)) == 0
+    assert value(conn, READ, (1,)) == 7, "its next attempt finds what is newer"
+    run(conn, UPDATE, (2,))
+    conn.commit()
+
+
+def test_what_is_read_locally_is_not_compared_when_nobody_wants_it(lab, conn):
+    with conn.using(transaction_reads="local"):
+        assert value(conn, READ, (1,)) == 0
+        elsewhere(lab, "UPDATE mt SET v = 7 WHERE id = 1")
+        run(conn, UPDATE, (2,))
+        conn.commit()
+    assert value(conn, READ, (2,)) == 1
+
+
+def test_after_the_move_every_read_is_of_one_state(lab, conn):
+    assert value(conn, READ, (1,)) == 0
+    run(conn, UPDATE, (2,))
+    elsewhere(lab, "UPDATE mt SET v = 7 WHERE id IN (1, 3)")
+    assert value(conn, READ, (1,)) == 0
+    assert value(conn, READ, (3,)) == 0
+    conn.commit()
+    assert value(conn, READ, (3,)) == 7
+
+
+def test_before_the_move_every_read_is_of_one_state(lab, conn):
+    assert value(conn, READ, (1,)) == 0
+    elsewhere(lab, "UPDATE mt SET v = 7 WHERE id IN (1, 3)")
+    caught_up(lab)
+    assert value(conn, READ, (3,)) == 0
+    assert route(conn) == ("reader", "transaction_reads")
+    conn.rollback()
+
+
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+def test_an_isolation_level_asked_for_by_name_is_the_writers(lab, conn, level):
+    run(conn, f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+    assert value(conn, READ, (1,)) == 0
+    assert conn.last_route.role.value == "writer"
+    conn.rollback()
+
+
+def test_a_read_only_transaction_stays_at_its_reader_and_writes_nothing(lab, conn):
+    run(conn, "START TRANSACTION READ ONLY")
+    assert value(conn, READ, (1,)) == 0
+    assert route(conn) == ("reader", "read_only_transaction")
+    with pytest.raises(pymysql.err.MySQLError) as caught:
+        run(conn, UPDATE, (1,))
+    assert caught.value.args[0] in (1290, 1792)
+    conn.rollback()
+    assert value(conn, READ, (1,)) == 0
+
+
+def test_savepoints_undo_what_came_behind_them(lab, conn):
+    run(conn, UPDATE, (1,))
+    run(conn, "SAVEPOINT One")
+    run(conn, UPDATE, (2,))
+    run(conn, "SAVEPOINT two")
+    run(conn, UPDATE, (3,))
+    run(conn, "ROLLBACK TO SAVEPOINT one")
+    run(conn, UPDATE, (4,))
+    conn.commit()
+    found = [value(conn, READ, (key,)) for key in (1, 2, 3, 4)]
+    assert found == [1, 0, 0, 1]
+
+
+def test_a_second_savepoint_of_a_name_takes_the_place_of_the_first(lab, conn):
+    run(conn, "SAVEPOINT s")
+    run(conn, UPDATE, (1,))
+    run(conn, "SAVEPOINT s")
+    run(conn, UPDATE, (2,))
+    run(conn, "ROLLBACK TO s")
+    run(conn, "RELEASE SAVEPOINT s")
+    with pytest.raises(pymysql.err.OperationalError) as caught:
+        run(conn, "ROLLBACK TO s")
+    assert caught.value.args[0] == 1305
+    conn.commit()
+    assert [value(conn, READ, (key,)) for key in (1, 2)] == [1, 0]
+
+
+def test_a_definition_commits_what_came_before_it(lab, conn):
+    run(conn, UPDATE, (1,))
+    run(conn, "CREATE TABLE IF NOT EXISTS mt_other (n int)")
+    run(conn, UPDATE, (2,))
+    conn.rollback()
+    assert [value(conn, READ, (key,)) for key in (1, 2)] == [1, 0]
+    run(conn, "DROP TABLE mt_other")
+
+
+def test_a_new_start_commits_the_transaction_before(lab, conn):
+    run(conn, UPDATE, (1,))
+    run(conn, "START TRANSACTION")
+    run(conn, UPDATE, (2,))
+    conn.rollback()
+    assert [value(conn, READ, (key,)) for key in (1, 2)] == [1, 0]
+
+
+def test_a_failed_statement_leaves_the_transaction_as_it_was(lab, conn):
+    run(conn, UPDATE, (1,))
+    with pytest.raises(pymysql.err.IntegrityError):
+        run(conn, "INSERT INTO mt VALUES (1, 1)")
+    run(conn, UPDATE, (2,))
+    conn.commit()
+    assert [value(conn, READ, (key,)) for key in (1, 2)] == [1, 1]
+
+
+def test_a_deadlock_rolls_everything_back_and_what_follows_is_another(lab, conn):
+    run(conn, UPDATE, (1,))
+    with connected(lab, autocommit=False) as other:
+        run(other, UPDATE, (2,))
+        run(other, UPDATE, (3,))
+        waiting = threading.Thread(target=run, args=(other, UPDATE, (1,)))
+        waiting.start()
+        try:
+            # The server chooses whom it rolls back: who has changed less.
+            with pytest.raises(pymysql.err.OperationalError) as caught:
+                run(conn, "SELECT v FROM mt WHERE id = 2 FOR UPDATE")
+            assert caught.value.args[0] == 1213
+            assert isinstance(caught.value, globaldb.OperationalError)
+        finally:
+            waiting.join(30)
+        other.commit()
+    run(conn, UPDATE, (4,))
+    conn.commit()
+    assert [value(conn, READ, (key,)) for key in (1, 2, 4)] == [1, 1, 1]
+
+
+def test_a_connection_lost_in_a_transaction_has_applied_nothing(lab, conn):
+    run(conn, UPDATE, (1,))
+    lab.cut(FAR, "us-west-2-1", "reply", containing="UPDATE")
+    with pytest.raises(globaldb.NodeLostError):
+        run(conn, UPDATE, (2,))
+    conn.rollback()
+    assert [value(conn, READ, (key,)) for key in (1, 2)] == [0, 0]
+
+
+def test_a_commit_whose_answer_is_lost_is_of_unknown_outcome(lab, conn):
+    run(conn, UPDATE, (1,))
+    lab.cut(FAR, "us-west-2-1", "reply", containing="COMMIT")
+    with pytest.raises(globaldb.OutcomeUnknownError) as caught:
+        conn.commit()
+    assert isinstance(caught.value, pymysql.err.OperationalError)
+    assert value(conn, READ, (1,)) == 1, "it was applied, and the session finds it"
+
+
+def test_a_write_whose_answer_is_lost_is_not_sent_again(lab):
+    with connected(lab) as alone:
+        lab.cut(FAR, "us-west-2-1", "reply", containing="UPDATE")
+        with pytest.raises(globaldb.OutcomeUnknownError):
+            run(alone, UPDATE, (1,))
+        assert value(alone, READ, (1,)) == 1
+
+
+def test_a_snapshot_asked_for_is_taken_when_it_is_asked_for(lab, conn):
+    run(conn, "START TRANSACTION WITH CONSISTENT SNAPSHOT")
+    elsewhere(lab, "UPDATE mt SET v = 7 WHERE id = 1")
+    caught_up(lab)
+    assert value(conn, READ, (1,)) == 0
+    conn.rollback()
+    assert value(conn, READ, (1,)) in (0, 7)
+
+
+def test_the_next_transaction_alone_has_the_level_that_was_set_for_it(lab, conn):
+    run(conn, "SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    run(conn, UPDATE, (2,))
+    assert value(conn, READ, (1,)) == 0
+    elsewhere(lab, "UPDATE mt SET v = 7 WHERE id = 1")
+    assert value(conn, READ, (1,)) == 7, "it reads what others commit"
+    conn.commit()
+    run(conn, UPDATE, (2,))
+    assert value(conn, READ, (1,)) == 7
+    elsewhere(lab, "UPDATE mt SET v = 8 WHERE id = 1")
+    assert value(conn, READ, (1,)) == 7, "and this one reads one state"
+    conn.rollback()
+
+
+def test_session_state_goes_along_and_stays_with_nobody_else(lab):
+    asked = "SELECT @cart, @@sort_buffer_size, DATABASE() FROM app.mt LIMIT 1"
+    with cluster(lab) as found:
+        seen_everywhere(found)
+        one, other = found.connect(), found.connect()
+        default = rows(other, asked)
+        run(one, "SET @cart = 17")
+        run(one, "SET SESSION sort_buffer_size = 123904")
+        run(one, "USE information_schema")
+        run(one, "UPDATE app.mt SET v = 1 WHERE id = 1")
+        mine = [(17, 123904, "information_schema")]
+        for route in ("auto", "writer", "auto"):
+            with one.using(route=route):
+                assert rows(one, asked) == mine
+            with other.using(route=route):
+                assert rows(other, asked) == default
+        assert default[0][0] is None
+
+
+def test_a_temporary_table_lives_as_on_one_connection(lab, conn):
+    conn.autocommit(True)
+    run(conn, "CREATE TEMPORARY TABLE mt_temp (n int)")
+    run(conn, "INSERT INTO mt_temp VALUES (5)")
+    assert value(conn, "SELECT n FROM mt_temp") == 5
+    assert value(conn, READ, (1,)) == 0
+    run(conn, "DROP TEMPORARY TABLE mt_temp")
+    assert HOME in str(conn.last_route)
