@@ -81,7 +81,7 @@ class NotForwardedError(NotSupportedError):
     Nothing was sent.
     """
 
-    errno = 1235
+    errno: int | None = 1235
 
 
 class ConfigurationError(ProgrammingError):
@@ -141,4 +141,4 @@ class DeadlineExceededError(OperationalError):
 class ReadOnlyError(DatabaseError):
     """A write was refused: the connection's consistency mode forwards no writes."""
 
-    errno = 1290
+    errno: int | None = 1290

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from globaldb.core.consistency import parse_consistency
+from globaldb.core.consistency import VARIABLES
 from globaldb.core.lexer import decoded
 from globaldb.core.statement import (
     ExplainRoute,
@@ -18,8 +18,8 @@ from globaldb.core.statement import (
     Statement,
 )
 from globaldb.dbapi.mysql.results import of_rows, of_table, without_rows
-from globaldb.errors import ProgrammingError
-from globaldb.runtime import show
+from globaldb.errors import SettingError
+from globaldb.runtime import flow, show
 
 if TYPE_CHECKING:
     from globaldb.dbapi.mysql.connection import Connection
@@ -42,7 +42,8 @@ def answer(face: Connection, statement: Statement, text: str | bytes) -> Any:
         case ShowConsistency(variable):
             found = _consistency(face, statement, variable, text)
         case SetConsistency():
-            found = _set_consistency(face, statement.action)
+            flow.switch_mode(face.session, statement.action)
+            found = without_rows()
         case SetSetting(name="autocommit") | ResetSetting(name="autocommit"):
             found = _set_autocommit(face, statement.action)
         case ShowSetting(name="autocommit"):
@@ -61,17 +62,9 @@ def _consistency(
     if statement.command == "SHOW":
         columns = (("Variable_name", str), ("Value", str))
         return of_rows(columns, ((variable, value),))
-    return of_rows(((_selected(text), str),), ((value,),))
-
-
-def _set_consistency(face: Connection, action: SetConsistency) -> Any:
-    session = face.session
-    if action.mode == "default":
-        session.set_consistency(session.cluster.config.consistency, local=action.local)
-    else:
-        mode = parse_consistency(action.mode or "")
-        session.set_consistency(mode, local=action.local)
-    return without_rows()
+    renamed = variable != VARIABLES["mysql"]
+    column = variable if renamed else _selected(text)
+    return of_rows(((column, str),), ((value,),))
 
 
 def _set_autocommit(face: Connection, action: SetSetting | ResetSetting) -> Any:
@@ -79,8 +72,8 @@ def _set_autocommit(face: Connection, action: SetSetting | ResetSetting) -> Any:
     value = "1" if isinstance(action, ResetSetting) else action.value
     word = (value or "").lower()
     if word not in _ON | _OFF:
-        raise ProgrammingError(
-            1231, f"Variable 'autocommit' can't be set to the value of '{value}'"
+        raise SettingError(
+            f"Variable 'autocommit' can't be set to the value of '{value}'"
         )
     face.autocommit(word in _ON)
     return without_rows()

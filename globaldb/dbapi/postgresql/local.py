@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
-from globaldb.core.consistency import parse_consistency
 from globaldb.core.routing import Decision, Target
 from globaldb.core.statement import (
     ExplainRoute,
@@ -25,7 +24,7 @@ from globaldb.core.statement import (
 from globaldb.core.transaction import Transaction
 from globaldb.dbapi.postgresql.work import CursorWork
 from globaldb.drivers.psycopg.wire import Call
-from globaldb.runtime import show
+from globaldb.runtime import flow, show
 from globaldb.runtime.flow.execute import run
 from globaldb.runtime.flow.read import read
 from globaldb.runtime.shell import drive
@@ -55,12 +54,8 @@ def answer(face: Connection, statement: Statement) -> show.Table | Tag | None:
             held = session.consistency
             value = held.value if held is not None else "off"
             return show.Table(((variable, str),), ((value,),))
-        case SetConsistency("default", local):
-            default = session.cluster.config.consistency
-            session.set_consistency(default, local=local)
-            return Tag("SET")
-        case SetConsistency(mode, local):
-            session.set_consistency(parse_consistency(mode or ""), local=local)
+        case SetConsistency():
+            flow.switch_mode(session, statement.action)
             return Tag("SET")
         case _:
             return None

@@ -36,6 +36,7 @@ _THEIRS: Final[tuple[tuple[type[errors.Error], type[err.MySQLError], int], ...]]
     (errors.NodeLostError, err.OperationalError, CR.CR_SERVER_LOST),
     (errors.NoNodeAvailableError, err.OperationalError, CR.CR_CONN_HOST_ERROR),
     (errors.PoolTimeoutError, err.OperationalError, CR.CR_CONN_HOST_ERROR),
+    (errors.SettingError, err.OperationalError, ER.WRONG_VALUE_FOR_VAR),
     (errors.OperationalError, err.OperationalError, ER.UNKNOWN_ERROR),
     (errors.ProgrammingError, err.ProgrammingError, ER.UNKNOWN_ERROR),
     (errors.NotSupportedError, err.NotSupportedError, ER.NOT_SUPPORTED_YET),
@@ -95,7 +96,7 @@ def translate(error: BaseException, route: Route | None) -> BaseException:
         if isinstance(error, err.MySQLError):
             return error
         theirs, code = _theirs(kind)
-        new = _join(kind, theirs)(code, *error.args)
+        new = _join(kind, theirs)(error.errno or code, *error.args)
     elif isinstance(error, err.MySQLError):
         error = unsigned(error)
         kind = type(error)

@@ -5,8 +5,9 @@ Written once, as coroutines over a `globaldb.runtime.shell.Shell`.
 
 from __future__ import annotations
 
-from globaldb.runtime.flow.execute import execute, explain
-from globaldb.runtime.flow.forwarding import refuse_kind
+from globaldb.runtime.flow.execute import execute
+from globaldb.runtime.flow.explain import explain
+from globaldb.runtime.flow.forwarding import refuse_kind, switch_mode
 from globaldb.runtime.flow.hold import hold, settle_hold
 from globaldb.runtime.flow.leave import refuse
 from globaldb.runtime.flow.read import remember
@@ -36,4 +37,5 @@ __all__ = [
     "rollback_to",
     "savepoint",
     "settle_hold",
+    "switch_mode",
 ]

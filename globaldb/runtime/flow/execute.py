@@ -30,6 +30,7 @@ from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
 from globaldb.runtime.flow.forwarding import (
+    know_writer,
     native_target,
     noted,
     refuse_unsupported,
@@ -37,7 +38,6 @@ from globaldb.runtime.flow.forwarding import (
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.native import before_native, run_natively
 from globaldb.runtime.flow.newest import needs_newest, read_newest
-from globaldb.runtime.flow.placement import transaction_target
 from globaldb.runtime.flow.read import find_reader, read
 from globaldb.runtime.flow.reading import follow
 from globaldb.runtime.flow.remains import left_behind
@@ -45,11 +45,10 @@ from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.settings import is_setting, make_setting
 from globaldb.runtime.flow.shared import share
-from globaldb.runtime.flow.touch import reads_of, reads_of_text
+from globaldb.runtime.flow.touch import reads_of
 from globaldb.runtime.flow.write import write
 
 if TYPE_CHECKING:
-    from globaldb.core.position import Position
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
 
@@ -96,6 +95,7 @@ async def _execute(session: Session, work: Work) -> None:
 
 async def _handle(session: Session, work: Work) -> None:
     statement = work.statement
+    await know_writer(session, statement)
     refuse_unsupported(session, statement, work.source)
     handle = _HANDLERS.get(type(statement.action))
     if statement.multiple:
@@ -186,7 +186,7 @@ async def _beside_lease(session: Session, work: Work) -> bool:
     Only where nothing but temporary tables lives there, and *work* names none. Answers
     False where no reader is known to be fresh enough.
     """
-    if not _free_of_lease(session, work.statement, work.source):
+    if not free_of_lease(session, work.statement, work.source):
         return False
     topology, reads = session.cluster.topology, reads_of(session, work)
     decision = decide(work.statement, session.intent, session.books, topology, reads)
@@ -199,7 +199,7 @@ async def _beside_lease(session: Session, work: Work) -> bool:
     return True
 
 
-def _free_of_lease(session: Session, statement: Statement, sql: str | bytes) -> bool:
+def free_of_lease(session: Session, statement: Statement, sql: str | bytes) -> bool:
     """Whether nothing that lives on the lease has a part in a read."""
     if session.transaction.active or session.pinned_whole or not session.on_writer:
         return False
@@ -288,58 +288,6 @@ def _succeeded(session: Session, work: Work) -> None:
     session.defined(left_behind(session, work))
     noted(session, work.statement)
     follow(session, work.statement, work.source)
-
-
-def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
-    """Say where *statement*, whose text is *sql*, would go now; send nothing."""
-    node = session.node
-    if node is not None and not _free_of_lease(session, statement, sql):
-        why = "transaction" if session.transaction.active else "pinned"
-        role, floor = node.state.role, session.books.floor
-        return _explained(session, node.name, role, why, statement, floor=floor)
-    reads = None
-    if session.transaction.active or not session.autocommit:
-        decision = transaction_target(session, statement, sql)
-    else:
-        topology, reads = session.cluster.topology, reads_of_text(session, sql)
-        decision = native_target(session, statement, sql) or decide(
-            statement, session.intent, session.books, topology, reads
-        )
-    if decision.target is Target.READER:
-        near = session.cluster.near(region=session.region_option)
-        stay = session.books.read_node
-        names = [state.name for state in near]
-        if names:
-            name = stay if stay in names else names[0]
-            role = session.cluster.topology.nodes[name].role
-            floor = session.books.requirement(reads)
-            why = decision.reason
-            return _explained(session, name, role, why, statement, floor=floor)
-    writer = session.cluster.topology.writer
-    known = writer.name if writer is not None else None
-    return _explained(session, known, Role.WRITER, decision.reason, statement)
-
-
-def _explained(
-    session: Session,
-    name: str | None,
-    role: Role,
-    reason: str,
-    statement: Statement,
-    *,
-    floor: Position | None = None,
-) -> Route:
-    needs = role is Role.READER and floor is not None
-    return Route(
-        role=role,
-        node=name,
-        region=session.cluster.topology.nodes[name].region if name else None,
-        reason=reason,
-        verdict=statement.verdict.value,
-        statement=statement.reason,
-        fence=Fence.EXACT if needs else Fence.NONE,
-        required=str(floor) if needs else None,
-    )
 
 
 def _prepared(session: Session, statement: Statement, action: Execute) -> Statement:
@@ -456,4 +404,4 @@ _HANDLERS: dict[Any, _Handler] = {
     SetTransaction: _set_transaction,
 }
 
-__all__ = ["begin_if_needed", "execute", "explain", "raise_fault", "run"]
+__all__ = ["begin_if_needed", "execute", "raise_fault", "run"]

@@ -17,11 +17,18 @@ from globaldb.core.forwarding import (
     not_forwarded,
     refused,
     refused_level,
+    switched,
 )
 from globaldb.core.lexer import decoded
 from globaldb.core.routing import READS, Decision, Target, decide_read
 from globaldb.core.script import pieces
-from globaldb.core.statement import Execute, Prepare, Statement, Verdict
+from globaldb.core.statement import (
+    Execute,
+    Prepare,
+    SetConsistency,
+    Statement,
+    Verdict,
+)
 from globaldb.core.transaction import TransactionState
 
 if TYPE_CHECKING:
@@ -45,6 +52,22 @@ _LEVELS: Final = ("default_transaction_isolation", "transaction_isolation")
 _PASSING: Final = (Verdict.SESSION, Verdict.TRANSACTION)
 
 
+def switch_mode(session: Session, action: SetConsistency) -> None:
+    """Set the session's mode as SQL's SET asks for it.
+
+    Raises `SettingError` for what is no mode, or may not be set now.
+    """
+    config = session.cluster.config
+    mode = switched(
+        config.engine,
+        action.mode,
+        before=session.consistency,
+        default=config.consistency,
+        inside=session.transaction.active,
+    )
+    session.set_consistency(mode, local=action.local)
+
+
 def refuse_unsupported(
     session: Session, statement: Statement, sql: str | bytes | None
 ) -> None:
@@ -53,10 +76,10 @@ def refuse_unsupported(
     Raises `NotForwardedError`; nothing was sent. Without its text *sql* the statement
     is judged by its kind alone.
     """
-    if session.forwarding != _STRICT or not _in_reader_region(session):
+    if session.forwarding != _STRICT:
         return
     operation = _operation(session, statement, sql)
-    if operation is not None:
+    if operation is not None and _in_reader_region(session):
         engine = session.cluster.config.engine
         raise not_forwarded(engine, operation, session.region)
 
@@ -174,13 +197,22 @@ def refuse_at_forwarder(
 
 def _in_reader_region(session: Session) -> bool:
     """Whether a plain connection from here would be one to a reader that forwards."""
+    if session.consistency is None or session.route_option == "writer":
+        return False
     writer = session.cluster.topology.writer
-    return (
-        session.consistency is not None
-        and session.route_option != "writer"
-        and writer is not None
-        and writer.region != session.region
-    )
+    return writer is not None and writer.region != session.region
+
+
+async def know_writer(session: Session, statement: Statement) -> None:
+    """Wait until it is known which region has the writer, where that decides."""
+    if (
+        session.forwarding == "driver"
+        or session.cluster.topology.writer is not None
+        or statement.verdict in READS
+    ):
+        return
+    patience = monotonic() + session.cluster.config.connect_timeout
+    await session.shell.await_writer(patience)
 
 
 def _taken(session: Session, statement: Statement, sql: str | bytes | None) -> bool:
