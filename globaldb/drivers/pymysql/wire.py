@@ -130,6 +130,7 @@ class _Journey:
         if physical.cancelled and words.sleeps(self.text) and reply.done:
             # It does not fail when it is woken.
             reply.error, reply.done = too_late(), False
+            self._forget_answer()
         elif physical.cancelled and reply.done:
             # It ended by itself: what was sent to end it may end the next one.
             physical.spoiled = True
@@ -245,18 +246,19 @@ class _Journey:
     def _read_as(self, step: _Step) -> None:
         """Have the rows read as whoever asked for them wants them."""
         physical = self.physical
-        face = None
+        call = None
         if step.part is _Part.STATEMENT and self.call is not None:
-            face = self.call.face
-            self.call.ran_on = physical, physical.spell()
+            call = self.call
+            call.ran_on = physical, physical.spell()
         elif isinstance(step.owner, Recording):
-            face = step.owner.call.face
-        if face is not None:
-            physical.encoding = face.encoding
-            physical.decoders = face.decoders
-            physical.use_unicode = face.use_unicode
-        else:
-            physical.read_plainly(texts=step.part is not _Part.STATEMENT)
+            call = step.owner.call
+        if call is None or call.face is None:
+            physical.read_plainly(texts=call is None)
+            return
+        face = call.face
+        physical.encoding = face.encoding
+        physical.decoders = face.decoders
+        physical.use_unicode = face.use_unicode
 
     def _reaching(self, step: _Step) -> None:
         if step.part not in (_Part.GUARD, _Part.BEFORE):
@@ -321,6 +323,9 @@ class _Journey:
             return
         # It was read where nobody writes any more.
         reply.error, reply.done = refused, False
+        self._forget_answer()
+
+    def _forget_answer(self) -> None:
         if self.call is not None:
             self.call.results.clear()
 
