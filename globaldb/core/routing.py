@@ -227,7 +227,7 @@ def refuse_write(intent: Intent, topology: Topology) -> None:
     )
 
 
-def reads_only(mode: TransactionMode, default: str | None) -> bool:
+def declared_read_only(mode: TransactionMode, default: str | None) -> bool:
     """Whether a transaction in *mode* is declared read only.
 
     *default* is the statement with which the session set its default access mode.

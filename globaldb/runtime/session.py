@@ -9,13 +9,7 @@ from typing import TYPE_CHECKING, Any
 from globaldb.core.consistency import Consistency, TransactionReads
 from globaldb.core.hints import ROUTES
 from globaldb.core.lending import Outcome
-from globaldb.core.routing import (
-    Intent,
-    Route,
-    forbids_readers,
-    keeps_a_snapshot,
-    reads_only,
-)
+from globaldb.core.routing import Intent, Route, forbids_readers, keeps_a_snapshot
 from globaldb.core.session import SessionState
 from globaldb.core.settings import DATABASE, SettingsBook
 from globaldb.core.statement import (
@@ -273,12 +267,6 @@ class Session:
             and mode.read_only is None
             and not keeps_a_snapshot(mode.isolation, default)
         )
-
-    @property
-    def reads_only(self) -> bool:
-        """Whether the transaction, open or next, is declared read only."""
-        default = self.settings.value_of("default_transaction_read_only")
-        return reads_only(self.transaction.mode, default)
 
     @property
     def has_options(self) -> bool:

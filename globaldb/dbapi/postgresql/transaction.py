@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Self
 import psycopg
 from psycopg import errors as pgerrors
 
+from globaldb.core.statement import Statement, Verdict
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.dbapi.postgresql.story import raise_both
+from globaldb.errors import NotForwardedError
 from globaldb.runtime import flow
 from globaldb.runtime.shell import drive
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("globaldb")
 
+_SAVEPOINT = Statement(Verdict.TRANSACTION, "savepoint", "SAVEPOINT")
 _ABORTED = (
     "current transaction is aborted, commands ignored until end of transaction block"
 )
@@ -41,6 +44,8 @@ class RoutedTransaction(psycopg.Transaction):
             if session.transaction.state is TransactionState.FAILED:
                 # What the server would say to its SAVEPOINT, which is not sent yet.
                 raise_both(self._conn, pgerrors.InFailedSqlTransaction(_ABORTED))
+            if session.transaction.active or self._savepoint_name:
+                self._refuse_savepoint()
             self.status = self.Status.ACTIVE
             session.refuse_closed()
             self._outer_transaction = not session.transaction.active
@@ -55,6 +60,13 @@ class RoutedTransaction(psycopg.Transaction):
                 name = self._savepoint_name
                 flow.savepoint(session, name)
         return self
+
+    def _refuse_savepoint(self) -> None:
+        """Raise where Aurora would, before anything believes in a savepoint."""
+        try:
+            flow.refuse_kind(self._conn.session, _SAVEPOINT)
+        except NotForwardedError as error:
+            raise_both(self._conn, error)
 
     def __exit__(
         self,

@@ -20,7 +20,13 @@ from globaldb.core.forwarding import (
     switched,
 )
 from globaldb.core.lexer import decoded
-from globaldb.core.routing import READS, Decision, Target, decide_read
+from globaldb.core.routing import (
+    READS,
+    Decision,
+    Target,
+    decide_read,
+    declared_read_only,
+)
 from globaldb.core.script import pieces
 from globaldb.core.statement import (
     Execute,
@@ -36,6 +42,7 @@ if TYPE_CHECKING:
 
     from globaldb.core.lexer import Token
     from globaldb.core.settings import Settings
+    from globaldb.core.transaction import TransactionMode
     from globaldb.runtime.session import Session
 
 #: The reason of what a reader is left to forward, and of what is read beside it.
@@ -176,7 +183,7 @@ def at_forwarder(session: Session) -> bool:
         and session.journal is None
         and session.transaction.active
         and left_to_reader(session)
-        and not session.reads_only
+        and not reads_only(session)
     )
 
 
@@ -193,6 +200,19 @@ def refuse_at_forwarder(
         operation = _operation(session, statement, sql) or statement.command
         engine = session.cluster.config.engine
         raise not_forwarded(engine, operation, session.region)
+
+
+def reads_only(session: Session) -> bool:
+    """Whether the transaction, open or about to be, is declared read only."""
+    default = session.settings.value_of("default_transaction_read_only")
+    return declared_read_only(_modes(session), default)
+
+
+def _modes(session: Session) -> TransactionMode:
+    """Return what the transaction, open or about to be, was asked to be like."""
+    transaction = session.transaction
+    begun = transaction.active or session.autocommit
+    return transaction.mode if begun else session.mode
 
 
 def _in_reader_region(session: Session) -> bool:
@@ -240,7 +260,7 @@ def _operation(
             tokens,
             temporary=session.temporary.names,
             own_functions=own,
-            read_only=session.reads_only,
+            read_only=reads_only(session),
         )
         if operation is None and _level_matters(engine, one):
             operation = refused_level(engine, _level(session))
@@ -282,8 +302,8 @@ def _level_matters(engine: str, statement: Statement) -> bool:
 
 def _level(session: Session) -> str | None:
     """Return the isolation level that was asked for, or the statement that did."""
-    mode = session.transaction.mode
-    if mode.isolation is not None:
-        return mode.isolation
+    asked = _modes(session).isolation
+    if asked is not None:
+        return asked
     found = (session.settings.value_of(name) for name in _LEVELS)
     return next((sql for sql in found if sql is not None), None)

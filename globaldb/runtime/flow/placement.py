@@ -19,7 +19,7 @@ from globaldb.core.routing import (
 )
 from globaldb.errors import Error, ReadOnlyError
 from globaldb.runtime.flow.capture import wait_for
-from globaldb.runtime.flow.forwarding import NATIVE, native_target
+from globaldb.runtime.flow.forwarding import NATIVE, native_target, reads_only
 from globaldb.runtime.flow.newest import as_of_now, needs_newest
 from globaldb.runtime.flow.read import find_reader
 from globaldb.runtime.flow.reading import why_not
@@ -76,7 +76,7 @@ def _may_learn_first(session: Session) -> bool:
     """
     mode = session.transaction.mode
     default = session.settings.value_of("default_transaction_isolation")
-    if not session.reads_only:
+    if not reads_only(session):
         return False
     return session.consistency is not Consistency.GLOBAL or keeps_a_snapshot(
         mode.isolation, default
@@ -95,7 +95,7 @@ def transaction_target(
     default = session.settings.value_of("default_transaction_isolation")
     if forbids_readers(mode.isolation, default):
         return Decision(Target.WRITER, "serializable")
-    if session.reads_only:
+    if reads_only(session):
         return _read_only_target(session, statement)
     native = native_target(session, statement, sql)
     if native is not None:
