@@ -4,38 +4,34 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from globaldb.cli import DEGRADED, OK
+from globaldb.cli.demo_mysql import MYSQL
 from globaldb.cli.demo_play import Result, Stage, compare, look_around, walk
 from globaldb.cli.demo_report import Page, as_json
-from globaldb.cli.demo_story import LOOKS, OPERATIONS, WALKTHROUGH
+from globaldb.cli.demo_story import POSTGRESQL
 from globaldb.cli.progress import Progress
 from globaldb.errors import ConfigurationError
 from globaldb.lab import Lab, LabSpec
+from globaldb.lab.spec import ENGINES
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
-    from globaldb.cli.demo_story import Look, Operation, Step
+    from globaldb.cli.demo_story import Script
 
 _REGION: Final = "ap-south-1"
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What is played, chapter by chapter; a chapter without content is left out."""
-
-    steps: Sequence[Step] = WALKTHROUGH
-    looks: Sequence[Look] = LOOKS
-    operations: Sequence[Operation] = OPERATIONS
+_SCRIPTS: Final = {"postgresql": POSTGRESQL, "mysql": MYSQL, "mariadb": MYSQL}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the demo's options to *parser*."""
+    parser.add_argument(
+        "--engine", choices=ENGINES, default=ENGINES[0], help="which servers"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument(
         "--region",
@@ -49,14 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, script: Script | None = None) -> int:
     """Start a lab and play on it; exit code 1 if any expectation failed."""
-    spec = LabSpec()
+    spec = LabSpec(engine=args.engine)
     _check_region(args.region, list(spec.regions))
     started = monotonic()
     with Progress() as progress:
         lab = Lab.start(spec, background=args.keep, report=progress.say)
     with lab:
         stage = Stage(lab, lab.writer().region, args.region)
-        code = play(stage, script or Script(), in_json=args.json, started=started)
+        code = play(
+            stage, script or _SCRIPTS[args.engine], in_json=args.json, started=started
+        )
     if args.keep:
         _say_kept(lab, args.region)
     return code
@@ -100,7 +98,7 @@ def _chapters(stage: Stage, script: Script) -> Iterator[Result]:
     if script.looks:
         yield from look_around(stage, script.looks)
     if script.operations:
-        yield from compare(stage, script.operations)
+        yield from compare(stage, script.operations, script.measured)
 
 
 def _say_kept(lab: Lab, region: str) -> None:

@@ -9,13 +9,9 @@ from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import psycopg
-from psycopg.rows import dict_row
-
 import globaldb
 from globaldb.cli.demo_story import (
     LAG,
-    MEASURED,
     READER_SIDE,
     WRITER_SIDE,
     Answer,
@@ -25,6 +21,7 @@ from globaldb.cli.demo_story import (
 from globaldb.core.consistency import Consistency
 from globaldb.lab import LabError
 from globaldb.lab.waiting import wait_until
+from globaldb.verify.dialect import rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -76,7 +73,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """One operation through plain psycopg to the writer, and through globaldb."""
+    """One operation through the plain driver to the writer, and through globaldb."""
 
     operation: str
     plain: Cost
@@ -101,6 +98,30 @@ class Stage:
     lab: Lab
     writer_region: str
     reader_region: str
+
+    @property
+    def driver(self) -> str:
+        """The driver that globaldb is compared with."""
+        return "psycopg" if self._postgresql else "PyMySQL"
+
+    @property
+    def _postgresql(self) -> bool:
+        return self.lab.spec.engine == "postgresql"
+
+    def plain(self, region: str) -> Any:
+        """Connect from *region* to the writer with the plain driver."""
+        options = {
+            **self.lab.options(region, self.lab.writer().name),
+            "autocommit": True,
+        }
+        if self._postgresql:
+            import psycopg
+
+            # Preparing a statement would cost it a trip more, once.
+            return psycopg.connect(**options, prepare_threshold=None)
+        import pymysql
+
+        return pymysql.connect(**options)
 
     def region(self, side: str) -> str:
         """Return the region of a side of the story."""
@@ -127,19 +148,24 @@ def _cluster(
     options = {"autocommit": True, "pool_min_size": _WARM, **options}
     cluster = stack.enter_context(globaldb.Cluster(stage.lab.url(region), **options))
     with closing(cluster.connect()) as connection:
-        connection.row_factory = dict_row
         wait_until(
             lambda: (
                 all(s.reachable for s in cluster.topology.nodes.values())
                 and all(
-                    pool["idle"] + pool["busy"] >= _WARM
-                    for pool in connection.execute("SHOW POOLS")
+                    pool["idle"] + pool["busy"] >= _WARM for pool in _pools(connection)
                 )
             ),
             limit=_READY,
             what=f"the nodes do not answer in {region}, or its pools do not fill",
         )
     return cluster
+
+
+def _pools(connection: Any) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW POOLS")
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, pool, strict=True)) for pool in cursor.fetchall()]
 
 
 def _walk(connection: Any, step: Step, region: str) -> StepResult:
@@ -162,8 +188,7 @@ def _walk(connection: Any, step: Step, region: str) -> StepResult:
 
 def _ask(connection: Any, sql: str) -> Answer:
     try:
-        cursor = connection.execute(sql)
-        return Answer(cursor.fetchall() if cursor.description else [])
+        return Answer(rows(connection, sql))
     except globaldb.Error as error:
         return Answer([], error)
 
@@ -186,11 +211,11 @@ def look_around(stage: Stage, looks: Sequence[Look]) -> Iterator[LookResult]:
 
 
 def _look(look: Look, reader: Any, writer: Any, number: int) -> LookResult:
-    writer.execute("INSERT INTO demo_looks VALUES (%s)", (number,))
+    rows(writer, "INSERT INTO demo_looks VALUES (%s)", (number,))
     started = monotonic()
-    rows = reader.execute("SELECT id FROM demo_looks").fetchall()
+    found = rows(reader, "SELECT id FROM demo_looks")
     seconds = monotonic() - started
-    saw = (number,) in rows
+    saw = (number,) in found
     ok = look.sees is None or look.sees == saw
     return LookResult(look, saw, ok, seconds, reader.last_route)
 
@@ -198,28 +223,28 @@ def _look(look: Look, reader: Any, writer: Any, number: int) -> LookResult:
 def _create(cluster: globaldb.Cluster, table: str) -> None:
     """Create *table*, and wait until the nearest reader has it."""
     name = table.partition(" ")[0]
+    look = f"SELECT count(*) FROM {name}"  # noqa: S608 - a name of our own
     with closing(cluster.connect()) as connection:
-        connection.execute(f"CREATE TABLE {table}")
+        rows(connection, f"CREATE TABLE {table}")
         connection.consistency = "eventual"
         wait_until(
-            lambda: _ask(connection, f"SELECT FROM {name}").error is None,
+            lambda: _ask(connection, look).error is None,
             limit=_READY,
             what=f"the reader does not get {name}",
         )
 
 
-def compare(stage: Stage, operations: Sequence[Operation]) -> Iterator[Comparison]:
-    """Measure opening a connection, and *operations*, through both drivers."""
+def compare(
+    stage: Stage, operations: Sequence[Operation], table: str
+) -> Iterator[Comparison]:
+    """Measure opening a connection, and *operations* on *table*, by both drivers."""
     region = stage.reader_region
-    dsn = stage.lab.dsn(region, stage.lab.writer().name)
     with ExitStack() as stack:
         cluster = _cluster(stack, stage, region, probe_interval=_NO_PROBES)
-        _create(cluster, MEASURED)
+        _create(cluster, table)
 
         def plain() -> Any:
-            # Preparing a statement would cost it a trip more, once.
-            connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
-            return stack.enter_context(closing(connection))
+            return stack.enter_context(closing(stage.plain(region)))
 
         def routed() -> Any:
             return stack.enter_context(closing(cluster.connect()))

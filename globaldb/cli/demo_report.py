@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from globaldb.cli.demo_play import Cost, Stage
+    from globaldb.cli.demo_story import Answer
     from globaldb.core.routing import Route
 
 _GREEN: Final = "\x1b[32m"
@@ -64,7 +65,7 @@ class Page:
         for row in result.answer.rows:
             self._line(f"      {' | '.join(str(value) for value in row)}")
         if result.answer.error is not None:
-            self._line(f"      {_error(result.answer.error)}")
+            self._line(f"      {_error(result.answer)}")
         where = f"; ran on {_place(result.route)}" if result.route else ""
         self._dim(f"      expected: {step.expected}; {took}{where}")
 
@@ -96,12 +97,13 @@ class Page:
     # The measurements.
 
     def _comparison(self, result: Comparison) -> None:
-        title = "Plain psycopg to the writer, and globaldb"
+        driver = self._stage.driver
+        title = f"Plain {driver} to the writer, and globaldb"
         columns = ("(W: wide-area round trips)", "ms", "W", "ms", "W", "at most", "")
         self._under(
             "compare",
             title,
-            _COMPARISON.format("", "psycopg", "", "globaldb", "", "expected", ""),
+            _COMPARISON.format("", driver, "", "globaldb", "", "expected", ""),
             _COMPARISON.format(*columns),
         )
         cells = (
@@ -165,9 +167,9 @@ def _place(route: Route | None) -> str:
     return f"{route.role.value} {route.region}: {route.reason}"
 
 
-def _error(error: Exception) -> str:
-    sqlstate = getattr(error, "sqlstate", None)
-    return f"{type(error).__name__} {sqlstate or ''}: {error}"
+def _error(answer: Answer) -> str:
+    code = answer.sqlstate or ""
+    return f"{type(answer.error).__name__} {code}: {answer.error}"
 
 
 def as_json(stage: Stage, results: Sequence[Result], seconds: float) -> dict[str, Any]:
@@ -180,7 +182,9 @@ def as_json(stage: Stage, results: Sequence[Result], seconds: float) -> dict[str
         "steps": [_step(r) for r in results if isinstance(r, StepResult)],
         "lag": LAG,
         "modes": [_look(r) for r in results if isinstance(r, LookResult)],
-        "comparison": [_compared(r) for r in results if isinstance(r, Comparison)],
+        "comparison": [
+            _compared(r, stage.driver) for r in results if isinstance(r, Comparison)
+        ],
     }
 
 
@@ -198,6 +202,7 @@ def _step(result: StepResult) -> dict[str, Any]:
         else {
             "type": type(error).__name__,
             "sqlstate": result.answer.sqlstate,
+            "number": result.answer.number,
             "message": str(error),
         },
         "seconds": round(result.seconds, 6),
@@ -217,10 +222,10 @@ def _look(result: LookResult) -> dict[str, Any]:
     }
 
 
-def _compared(result: Comparison) -> dict[str, Any]:
+def _compared(result: Comparison, driver: str) -> dict[str, Any]:
     return {
         "operation": result.operation,
-        "psycopg": _cost(result.plain),
+        driver.lower(): _cost(result.plain),
         "globaldb": {**_cost(result.routed), "most_round_trips": result.most},
         "ok": result.ok,
         "route": _route(result.route),

@@ -1,4 +1,7 @@
-"""What the demo tells, as data: each statement, who sends it, and what must come."""
+"""What the demo tells, as data: each statement, who sends it, and what must come.
+
+Here stands what every engine tells alike, and PostgreSQL's own; MySQL's is beside it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from globaldb.core.consistency import Consistency
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 #: Rows of an answer; empty for a statement that has none.
 Rows: TypeAlias = "list[tuple[Any, ...]]"
@@ -16,6 +19,10 @@ Rows: TypeAlias = "list[tuple[Any, ...]]"
 #: Who sends a statement.
 WRITER_SIDE: Final = "writer region"
 READER_SIDE: Final = "reader region"
+
+
+#: Variables that a connection answers by itself.
+_ANSWERED: Final = ("apg_write_forward", "aurora_replica_read_consistency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,12 @@ class Answer:
     def sqlstate(self) -> str | None:
         """The error's SQLSTATE, if it is an error of the database's kind."""
         return getattr(self.error, "sqlstate", None)
+
+    @property
+    def number(self) -> int | None:
+        """The number of an error of MySQL's kind."""
+        first = next(iter(self.error.args), None) if self.error is not None else None
+        return first if isinstance(first, int) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +61,7 @@ class Step:
     @property
     def routed(self) -> bool:
         """Whether it is sent to a node; the connection answers some by itself."""
-        return "apg_write_forward" not in self.sql
+        return not any(variable in self.sql for variable in _ANSWERED)
 
 
 def done(answer: Answer) -> bool:
@@ -70,13 +83,14 @@ def refused(sqlstate: str) -> Callable[[Answer], bool]:
     return lambda answer: answer.sqlstate == sqlstate
 
 
-_FROM_WRITER: Final = "writer region column 01"
-_FROM_READER: Final = "reader region column 01"
-_INSERT: Final = "INSERT INTO test_table (column01) VALUES ('{}')"
-_SELECT: Final = "SELECT row_id, column01 FROM test_table ORDER BY row_id"
+#: What the rows of the walkthrough say, and how they are written and read.
+FROM_WRITER: Final = "writer region column 01"
+FROM_READER: Final = "reader region column 01"
+INSERT: Final = "INSERT INTO test_table (column01) VALUES ('{}')"
+SELECT: Final = "SELECT row_id, column01 FROM test_table ORDER BY row_id"
 
 #: The walkthrough of write forwarding. The reader side begins without a mode.
-WALKTHROUGH: Final[tuple[Step, ...]] = (
+_WALKTHROUGH: Final[tuple[Step, ...]] = (
     Step(WRITER_SIDE, "CREATE SCHEMA globaldb", "done", done),
     Step(WRITER_SIDE, "SET search_path = globaldb", "done", done),
     Step(
@@ -86,14 +100,14 @@ WALKTHROUGH: Final[tuple[Step, ...]] = (
         "done",
         done,
     ),
-    Step(WRITER_SIDE, _INSERT.format(_FROM_WRITER), "done", done),
-    Step(WRITER_SIDE, _SELECT, "the row", column(_FROM_WRITER)),
+    Step(WRITER_SIDE, INSERT.format(FROM_WRITER), "done", done),
+    Step(WRITER_SIDE, SELECT, "the row", column(FROM_WRITER)),
     Step(READER_SIDE, "SET search_path = globaldb", "done", done),
     Step(
         READER_SIDE,
-        _SELECT,
+        SELECT,
         "the row, once replication has brought it",
-        column(_FROM_WRITER),
+        column(FROM_WRITER),
         patience=5.0,
     ),
     Step(
@@ -104,19 +118,19 @@ WALKTHROUGH: Final[tuple[Step, ...]] = (
     ),
     Step(
         READER_SIDE,
-        _INSERT.format(_FROM_READER),
+        INSERT.format(FROM_READER),
         "refused as read-only, SQLSTATE 25006",
         refused("25006"),
     ),
     Step(
         READER_SIDE, "SET apg_write_forward.consistency_mode = 'session'", "done", done
     ),
-    Step(READER_SIDE, _INSERT.format(_FROM_READER), "done, at the writer", done),
+    Step(READER_SIDE, INSERT.format(FROM_READER), "done, at the writer", done),
     Step(
         READER_SIDE,
-        _SELECT,
+        SELECT,
         "both rows, at once",
-        column(_FROM_WRITER, _FROM_READER),
+        column(FROM_WRITER, FROM_READER),
     ),
 )
 
@@ -151,7 +165,7 @@ LAG: Final = 2.0
 class Operation:
     """Work to be measured, done through either driver.
 
-    *work* gets a connection in autocommit, psycopg's or ours. *most* is how many
+    *work* gets a connection in autocommit, the driver's or ours. *most* is how many
     wide-area round trips ours may take.
     """
 
@@ -161,7 +175,7 @@ class Operation:
 
 
 #: The table that operations use.
-MEASURED: Final = "demo_measured (id bigint GENERATED ALWAYS AS IDENTITY, note text)"
+_MEASURED: Final = "demo_measured (id bigint GENERATED ALWAYS AS IDENTITY, note text)"
 
 
 def _read(connection: Any) -> None:
@@ -197,7 +211,7 @@ def _only_reads(connection: Any) -> None:
 
 
 #: What is measured on open connections; opening one is measured by itself.
-OPERATIONS: Final[tuple[Operation, ...]] = (
+_OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("read", _read, most=0),
     Operation("write", _write, most=1),
     Operation("write, then read it back", _write_and_read, most=2),
@@ -205,3 +219,19 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     Operation("write in a nested transaction", _nested, most=2),
     Operation("read-only transaction of 3 reads", _only_reads, most=0),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What is played, chapter by chapter; a chapter without content is left out.
+
+    *measured* is the table that operations use, as CREATE TABLE has it.
+    """
+
+    steps: Sequence[Step] = ()
+    looks: Sequence[Look] = ()
+    operations: Sequence[Operation] = ()
+    measured: str = _MEASURED
+
+
+POSTGRESQL: Final = Script(_WALKTHROUGH, LOOKS, _OPERATIONS)

@@ -19,6 +19,15 @@ class Begin(NamedTuple):
     snapshot: bool
 
 
+def rows(
+    connection: Any, sql: str, values: Sequence[object] = ()
+) -> list[tuple[Any, ...]]:
+    """Execute *sql* on a connection of any engine; return its rows, if it has any."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, tuple(values) or None)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
 class Dialect(Protocol):
     """How an engine's connection is told. ``@`` stands for the schema."""
 
@@ -36,11 +45,6 @@ class Dialect(Protocol):
     #: How a transaction begins that reads before it writes, and one that only reads.
     upgrades: tuple[Begin, ...]
     studies: tuple[Begin, ...]
-
-    def rows(
-        self, connection: Any, sql: str, values: Sequence[object] = ()
-    ) -> list[tuple[Any, ...]]:
-        """Execute *sql* and return its rows, if it has any."""
 
     def write(self, connection: Any, sql: str, values: Sequence[object]) -> int:
         """Execute a write and return the version that it has made."""
@@ -81,14 +85,8 @@ class _PostgreSQL:
         Begin(("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",), snapshot=True),
     )
 
-    def rows(
-        self, connection: Any, sql: str, values: Sequence[object] = ()
-    ) -> list[tuple[Any, ...]]:
-        cursor = connection.execute(sql, values)
-        return list(cursor.fetchall()) if cursor.description else []
-
     def write(self, connection: Any, sql: str, values: Sequence[object]) -> int:
-        [(version,)] = self.rows(connection, sql, values)
+        [(version,)] = rows(connection, sql, values)
         return int(version)
 
     def closed(self, connection: Any) -> bool:
@@ -141,13 +139,6 @@ class _MySQL:
             snapshot=False,
         ),
     )
-
-    def rows(
-        self, connection: Any, sql: str, values: Sequence[object] = ()
-    ) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute(sql, tuple(values) or None)
-            return list(cursor.fetchall())
 
     def write(self, connection: Any, sql: str, values: Sequence[object]) -> int:
         with connection.cursor() as cursor:

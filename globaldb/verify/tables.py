@@ -14,7 +14,7 @@ from globaldb.errors import (
     OperationalError,
     ProgrammingError,
 )
-from globaldb.verify.dialect import DIALECTS
+from globaldb.verify.dialect import DIALECTS, rows
 from globaldb.verify.history import COUNTER, REGISTER
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Tables:
     def create(self, connection: Any) -> None:
         """Make the schema; raise `ProgrammingError` when the user may not."""
         try:
-            self.dialect.rows(connection, self.sql(self.dialect.create))
+            rows(connection, self.sql(self.dialect.create))
         except Error as problem:
             if not self.dialect.denied(problem):
                 raise
@@ -85,7 +85,7 @@ class Tables:
             f"INSERT INTO @.registers VALUES {registers}",  # noqa: S608 - names of our own
             f"INSERT INTO @.counters VALUES {counters}",  # noqa: S608 - names of our own
         ):
-            self.dialect.rows(connection, self.sql(statement))
+            rows(connection, self.sql(statement))
 
     def await_in(self, connection: Any) -> None:
         """Wait until the reader that *connection* uses has the tables.
@@ -95,7 +95,7 @@ class Tables:
 
         def arrived() -> bool:
             with connection.using(consistency="eventual", route="reader"):
-                [(count,)] = self.dialect.rows(connection, self.sql(_COUNT))
+                [(count,)] = rows(connection, self.sql(_COUNT))
                 return bool(count == COUNTERS)
 
         if not _persist(arrived):
@@ -110,8 +110,8 @@ class Tables:
 
         def read() -> bool:
             with connection.using(route="writer"):
-                rows = self.dialect.rows(connection, self.sql(_FINAL))
-            found.update((key, (version, value)) for key, version, value in rows)
+                ends = rows(connection, self.sql(_FINAL))
+            found.update((key, (version, value)) for key, version, value in ends)
             return True
 
         if not _persist(read):
@@ -126,7 +126,7 @@ class Tables:
         drop = self.sql(self.dialect.drop)
 
         def removed() -> bool:
-            self.dialect.rows(connection, drop)
+            rows(connection, drop)
             return True
 
         if not _persist(removed):

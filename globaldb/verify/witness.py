@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from globaldb.errors import Error, OutcomeUnknownError
+from globaldb.verify.dialect import rows
 from globaldb.verify.history import COUNTER, LIST, Kind, Operation, Outcome, Place
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ class Witness:
             sql = self._read_register.replace(" AS r ", f" AS {alias} ")
 
         def act() -> tuple[int, int]:
-            [(version, value)] = self._dialect.rows(self.connection, sql, (key,))
+            [(version, value)] = rows(self.connection, sql, (key,))
             return int(version), int(value)
 
         return self._attempt(Kind.READ, act, key)
@@ -165,7 +166,7 @@ class Witness:
             # What this says when it fails, the next statement says too.
             with suppress(Error):
                 for sql in begin.statements:
-                    self._dialect.rows(self.connection, sql)
+                    rows(self.connection, sql)
             yield
         finally:
             self._transaction, self._since, self._snapshot = 0, None, False
@@ -175,7 +176,7 @@ class Witness:
         kind, sql = (Kind.COMMIT, "COMMIT") if commit else (Kind.ROLLBACK, "ROLLBACK")
 
         def act() -> tuple[int, int]:
-            self._dialect.rows(self.connection, sql)
+            rows(self.connection, sql)
             return 0, 0
 
         done = self._attempt(kind, act)

@@ -5,19 +5,33 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from lab_fixtures import engines
 
 from globaldb.cli import DEGRADED, OK, USAGE, main
-from globaldb.cli.demo import Script, play
+from globaldb.cli.demo import play
+from globaldb.cli.demo_mysql import MYSQL
 from globaldb.cli.demo_play import Stage
-from globaldb.cli.demo_story import READER_SIDE, Look, Operation, Step, column, done
+from globaldb.cli.demo_story import (
+    READER_SIDE,
+    Look,
+    Operation,
+    Script,
+    Step,
+    column,
+    done,
+)
 from globaldb.core.consistency import Consistency
 from globaldb.lab import Lab
 from globaldb.lab.state import labs_home, running_labs
 
+#: The engines of this run that the session of the article is for.
+FAMILY = [name for name in engines() if name != "postgresql"]
 NOTHING = Script(steps=(), looks=(), operations=())
 
 
@@ -69,6 +83,39 @@ def test_the_demo_meets_every_expectation_and_shows_what_it_promises(
     assert compared["read"]["psycopg"]["round_trips"] == 1
     assert compared["read"]["psycopg"]["seconds"] > 0.2
     assert compared["read"]["globaldb"]["seconds"] < 0.1
+
+
+@pytest.mark.parametrize("engine", FAMILY, indirect=True, scope="session")
+def test_aurora_s_own_session_goes_the_same_on_mysql_s_servers(
+    engine_lab: Lab, capsys: pytest.CaptureFixture[str]
+):
+    lab = engine_lab
+    for a, b in combinations(lab.spec.regions, 2):
+        lab.latency(a, b, 0.03)
+    read, write, *_ = MYSQL.operations
+    script = replace(MYSQL, looks=MYSQL.looks[:3], operations=(read, write))
+    assert play(Stage(lab, "us-west-2", "ap-south-1"), script, in_json=True) == OK
+    told = json.loads(capsys.readouterr().out)
+
+    steps = told["steps"]
+    refused = [step for step in steps if step["error"]]
+    assert [step["error"]["number"] for step in refused] == [1290]
+    assert "read-only" in refused[0]["error"]["message"]
+    assert [row[1] for row in steps[-1]["rows"]] == [
+        "writer region column 01",
+        "reader region column 01",
+    ]
+    assert (steps[-2]["route"]["role"], steps[-2]["region"]) == ("writer", "ap-south-1")
+    assert [each["saw"] for each in told["modes"]] == [False, False, True]
+    compared = {each["operation"]: each for each in told["comparison"]}
+    trips = {
+        name: (each["pymysql"]["round_trips"], each["globaldb"]["round_trips"])
+        for name, each in compared.items()
+    }
+    # How often the password goes to and fro is the server's choice.
+    plain, routed = trips.pop("open a connection")
+    assert (plain >= 3, routed) == (True, 0)
+    assert trips == {"read": (1, 0), "write": (1, 1)}
 
 
 @pytest.mark.parametrize(
@@ -131,7 +178,9 @@ def test_a_kept_lab_goes_on_and_can_be_ended(
 ):
     from globaldb.cli import demo
 
-    args = SimpleNamespace(json=False, region="ap-southeast-2", keep=True)
+    args = SimpleNamespace(
+        json=False, region="ap-southeast-2", keep=True, engine="postgresql"
+    )
     assert demo.run(args, NOTHING) == OK
     [name] = running_labs(labs_home())
     said = capsys.readouterr().err
