@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from globaldb.core.routing import Decision, Target
-from globaldb.core.settings import LIBRARY, PREPARED
+from globaldb.core.routing import Decision, Target, decide_read
+from globaldb.core.settings import DATABASE, LIBRARY, PREPARED
 from globaldb.core.statement import (
     Deallocate,
     Discard,
@@ -22,6 +22,7 @@ from globaldb.core.statement import (
 )
 from globaldb.runtime.flow.forwarding import settings_for
 from globaldb.runtime.flow.read import read
+from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.write import write
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _SETTINGS = (
 
 #: Applying these on a hot standby fails, or makes every later read there fail.
 _WRITER_ONLY = ("default_transaction_isolation", "transaction_isolation")
+
+_REASON = "session_setting"
 
 #: It changes with every random(), so PostgreSQL lets nobody reset it.
 _NEVER_RESET = "seed"
@@ -77,14 +80,29 @@ async def make_setting(
     if session.transaction.active or session.lease is not None:
         await run(session, work)
     elif _needs_writer(action):
-        await write(session, work, "session_setting")
+        await write(session, work, _REASON)
     else:
-        await read(session, work, Decision(Target.READER, "session_setting"))
+        decision = await _where(session, action)
+        if decision.target is Target.READER:
+            await read(session, work, replace(decision, reason=_REASON))
+        else:
+            await write(session, work, _REASON)
     session.hot = None
     if isinstance(action, Discard) and action.what == "ALL":
         session.pin_writes = False
         session.unpin()
         session.release()
+
+
+async def _where(session: Session, action: Any) -> Decision:
+    """Decide who may try out a setting: any reader, but for one that names a schema.
+
+    It is refused where that has not arrived yet, which the session may have made.
+    """
+    if getattr(action, "name", None) != DATABASE:
+        return Decision(Target.READER, _REASON)
+    await bring_up_to_date(session)
+    return decide_read(session.intent, session.books, session.cluster.topology)
 
 
 def _needs_writer(action: Any) -> bool:
