@@ -369,7 +369,7 @@ class Physical(_Connection):
         if self._opening is not None:
             self._limit_opening()
         elif self._sock is not None:
-            self._sock.settimeout(self._limit(self._stall))
+            self._bound(self._sock, self._stall)
         super()._write_bytes(data)  # type: ignore[misc]
 
     # Waiting.
@@ -380,7 +380,7 @@ class Physical(_Connection):
         An overdue statement is cancelled in between: its answer is read to its end.
         """
         while (sock := self._sock) is not None:
-            sock.settimeout(self._limit(self._silence))
+            self._bound(sock, self._silence)
             try:
                 received: int = sock.recv_into(buffer)
             except TimeoutError:
@@ -389,12 +389,15 @@ class Physical(_Connection):
                 return received
         return 0
 
-    def _limit(self, patience: float | None) -> float | None:
-        end = self._ends or self.deadline
-        if end is None:
-            return patience
-        left = max(_SHORTEST, end - monotonic())
-        return left if patience is None else min(left, patience)
+    def _bound(self, sock: Any, patience: float | None) -> None:
+        """Let *sock* wait for *patience* seconds, and not beyond the deadline."""
+        limit, end = patience, self._ends or self.deadline
+        if end is not None:
+            left = max(_SHORTEST, end - monotonic())
+            limit = left if patience is None else min(left, patience)
+        # To look is cheap, to set is a call to the system.
+        if sock.gettimeout() != limit:
+            sock.settimeout(limit)
 
     def _limit_opening(self) -> None:
         left = max(_SHORTEST, (self._opening or 0.0) - monotonic())

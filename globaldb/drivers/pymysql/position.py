@@ -56,9 +56,10 @@ _SHORTEST: Final = 0.001
 
 def replica_status(physical: Physical) -> str:
     """Return the statement that tells what a server replicates, if anything."""
-    renamed = 100501 if physical.mariadb else 80022
-    word = "REPLICA" if physical.version >= renamed else "SLAVE"
-    return f"SHOW {word} STATUS"
+    if physical.mariadb:
+        return "SHOW ALL SLAVES STATUS"
+    # Renamed, and the old name was taken away later.
+    return "SHOW REPLICA STATUS" if physical.version >= 80022 else "SHOW SLAVE STATUS"
 
 
 def parsed(physical: Physical, text: Any) -> LogPosition | None:
@@ -164,21 +165,23 @@ def seconds_behind(result: Any) -> float | None:
     if len(result.rows[0]) == 1:
         value = result.rows[0][0]
         return None if value is None else float(value) / 1000
-    value = column(result, _BEHIND)
-    return None if value is None else float(value) + 1.0
+    told = columns(result, _BEHIND)
+    if not told or None in told:
+        return None
+    return max(float(value) for value in told) + 1.0
 
 
 def replicates(result: Any) -> bool:
     """Whether a server's answer to `replica_status` says that it follows another."""
-    if not result.rows:
-        return False
-    receiving, applying = column(result, _RECEIVING), column(result, _APPLYING)
-    return receiving in ("Yes", "Connecting") or applying == "Yes"
+    running = (*columns(result, _RECEIVING), *columns(result, _APPLYING))
+    return not {"Yes", "Connecting"}.isdisjoint(running)
 
 
-def column(result: Any, names: Sequence[str]) -> Any:
-    """Return the first row's value in the first column of *names* there is."""
-    for field, value in zip(result.fields, result.rows[0], strict=True):
-        if field.name in names:
-            return value
-    return None
+def columns(result: Any, names: Sequence[str]) -> list[Any]:
+    """Return what each row has in the column called by one of *names*."""
+    return [
+        value
+        for row in result.rows or ()
+        for field, value in zip(result.fields, row, strict=True)
+        if field.name in names
+    ]

@@ -178,6 +178,10 @@ class _Journey:
     def _bundles(self) -> Iterator[list[_Step]]:
         """Put together what may travel in one text."""
         physical = self.physical
+        if self.call is not None and self.trip.plain:
+            # Most statements of a transaction.
+            yield [_Step(_Part.STATEMENT, self.call.text, joins=False)]
+            return
         together: list[_Step] = []
         for step in self._steps():
             text = None
