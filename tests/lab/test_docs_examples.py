@@ -3,7 +3,8 @@
 A page is one program: its python blocks in order, in one namespace. Of its console
 blocks the commands that act on a running lab are carried out where they stand. The
 cluster of the examples (the URL that begins with ``postgresql://app:secret@/shop``) and
-``$DATABASE_URL`` are the lab's, in a schema of the page's own.
+``$DATABASE_URL`` are the lab's, in a schema of the page's own. Pages about MySQL, whose URL
+begins with ``mysql://``, have a lab of MariaDB.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from globaldb.lab import Lab
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-PLACEHOLDER = re.compile(r'"postgresql://app:secret@/shop[^"]*"(\s*"[^"]*")*')
+PLACEHOLDER = re.compile(r'"(?:postgresql|mysql)://app:secret@/shop[^"]*"(\s*"[^"]*")*')
 ACTS = re.compile(
     r"^\$ globaldb (lab (?:lag|latency|partition|heal|kill|start)\b[^#\n]*)",
     re.MULTILINE,
@@ -34,6 +35,7 @@ PAGES = sorted(
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
     if "\n```python\n" in page.read_text()
 )
+OF_MYSQL = [page for page in PAGES if '"mysql://app:secret' in page.read_text()]
 
 #: What a page's program begins with; all in one line, so that the others keep theirs.
 PRELUDE = (
@@ -121,11 +123,22 @@ def example(name: str, environment: dict[str, str], cwd: Path) -> str:
     return run([str(ROOT / "examples" / name)], environment, cwd)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [p for p in PAGES if p not in OF_MYSQL], ids=lambda page: page.stem
+)
 def test_the_code_of_a_page_works(
     page: Path, lab: Lab, environment: dict[str, str], tmp_path: Path
 ):
     run_page(page, lab, environment, tmp_path)
+
+
+@pytest.mark.parametrize("engine", ["mariadb"], indirect=True, scope="session")
+@pytest.mark.parametrize("page", OF_MYSQL, ids=lambda page: page.stem)
+def test_the_code_of_a_page_about_mysql_works(
+    page: Path, engine_lab: Lab, tmp_path: Path
+):
+    environment = {**os.environ, "DATABASE_URL": engine_lab.url(REGION)}
+    run_page(page, engine_lab, environment, tmp_path)
 
 
 def test_the_quickstart_writes_there_and_reads_here(
