@@ -438,3 +438,10 @@ def test_a_statement_of_many_packets_arrives_whole(lab, writer):
         size = 17 * 1024 * 1024
         text = f"SELECT LENGTH('{'x' * size}')"
         assert went(wide, text, before=BEGIN).rows == [((size,),)]
+
+
+def test_where_no_change_is_reported_a_semicolon_is_never_certain(writer):
+    writer.reports, writer.settings = False, (("names", "SET NAMES gbk"),)
+    assert writer.companionable(b"SELECT ';'") is None
+    assert went(writer, "SELECT ';'", before=BEGIN).rows == [((";",),)]
+    assert went(writer, "SELECT 1; SELECT 2").number == 1064

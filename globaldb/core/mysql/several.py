@@ -12,7 +12,8 @@ from typing import Final
 from globaldb.core.lexer.mysql import QUOTINGS, first, leading
 from globaldb.core.words import names
 
-#: Encodings in which no byte of a character beyond ASCII looks like an ASCII one.
+#: Encodings in which no byte of a character beyond ASCII looks like an ASCII one. In
+#: none of the others does one look like a semicolon.
 PLAIN: Final = names(
     """
     armscii8 ascii binary cp1250 cp1251 cp1256 cp1257 cp850 cp852 cp866 dec8 geostd8
@@ -29,14 +30,14 @@ def companionable(
     """Return *text* as it may stand among others, without a semicolon behind it.
 
     None when it has to travel by itself: it is empty, or a server might read several
-    statements in it. *charset* is the server's name of the encoding of *text*;
-    *backslash_escapes* tells how it reads quotes.
+    statements in it. *charset* is the server's name of the encoding of *text*, empty
+    where that is not certain; *backslash_escapes* tells how it reads quotes.
     """
-    if charset not in PLAIN:
-        return None
     one = text.rstrip(_ENDS)
-    if b";" in one and not _one(one.decode("latin-1"), escapes=backslash_escapes):
-        return None
+    if b";" in one:
+        written = one.decode("latin-1")
+        if charset not in PLAIN or not _one(written, escapes=backslash_escapes):
+            return None
     # What the server would skip leaves an answer out.
     return one if one[:1].isalpha() or not _empty(one) else None
 

@@ -51,6 +51,7 @@ def greet(physical: Physical, mode: str | None, first: str | None) -> None:
         tracking = _MARIADB_TRACKING if physical.mariadb else _MYSQL_TRACKING
         wanted.append(tracking)
     answers = _ask(physical, wanted)
+    physical.reports = len(answers) > 2
     if len(answers) > 1:
         *role_is, known = answers[1].rows[0]
         physical.standby = read_only(role_is)

@@ -105,8 +105,10 @@ class Physical(_Connection):
         self.expendable = False
         #: Whether the server last said that it is a standby.
         self.standby = False
-        #: Its server reports what it commits and changes.
+        #: Answers are laid out with what changed of the session.
         self.tracks = False
+        #: Its server reports what it commits, and the encoding in use.
+        self.reports = False
         #: The server's name of the encoding of statements, as last heard.
         self.character_set = ""
         #: The transactions it has reported since somebody looked.
@@ -269,8 +271,12 @@ class Physical(_Connection):
 
     def companionable(self, text: bytes) -> bytes | None:
         """Return *text* as it may stand among others; None where it must not."""
+        # A server that reports no changes may read it otherwise than it began.
+        certain = self.reports or not self.settings
         return companionable(
-            text, self.character_set, backslash_escapes=self.backslash_escapes
+            text,
+            self.character_set if certain else "",
+            backslash_escapes=self.backslash_escapes,
         )
 
     def _execute_command(self, command: int, sql: str | bytes) -> None:
