@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from benchmarks.pairs import Block
 
 REGION: Final = "ap-south-1"
-_WRITER_REGION: Final = "us-west-2"
+WRITER_REGION: Final = "us-west-2"
 THREADS: Final = 8
 FETCHED: Final = 10_000
 #: Plain connections are weighed by fewer: the servers allow a hundred.
@@ -128,14 +128,17 @@ class Figure:
         )
 
 
-HEADER: Final = (
-    f"{'figure (medians)':44} {'psycopg':>10} {'globaldb':>10} {'':3}"
-    f"{'ratio':>10} {'added':>9}   {'goal':16}"
-)
+def header(driver: str) -> str:
+    """Return the line above a table of figures beside *driver*."""
+    return (
+        f"{'figure (medians)':44} {driver:>10} {'globaldb':>10} {'':3}"
+        f"{'ratio':>10} {'added':>9}   {'goal':16}"
+    )
 
-_READ_GOAL: Final = Goal(ratio=1.05, added=8.0)
-_FETCH_GOAL: Final = Goal(ratio=1.01)
-_CONNECT_GOAL: Final = Goal(ratio=0.05)
+
+READ_GOAL: Final = Goal(ratio=1.05, added=8.0)
+FETCH_GOAL: Final = Goal(ratio=1.01)
+CONNECT_GOAL: Final = Goal(ratio=0.05)
 _IMPORT_GOAL: Final = Goal(added=40.0)
 
 
@@ -147,7 +150,7 @@ class Bench:
         self._random = random
         # Without delays between regions the writer is as near as the reader, and would
         # share the reads: both drivers are to use the same server.
-        self.url = re.sub(f"&node={_WRITER_REGION}@[^&]*", "", lab.url(REGION))
+        self.url = re.sub(f"&node={WRITER_REGION}@[^&]*", "", lab.url(REGION))
         self.cluster = globaldb.Cluster(self.url)
         with psycopg.connect(lab.dsn(REGION, lab.writer().name)) as writer:
             for statement in SCHEMA:
@@ -231,18 +234,18 @@ def _read(
         connection.read_only = None if autocommit else True
     with ThreadPoolExecutor(threads) as crew:
         pair = bench.compare(
-            _crowd(crew, [make(each, sql, parameters) for each in raw], calls),
-            _crowd(crew, [make(each, sql, parameters) for each in routed], calls),
+            crowd(crew, [make(each, sql, parameters) for each in raw], calls),
+            crowd(crew, [make(each, sql, parameters) for each in routed], calls),
             divide=1 if threads == 1 else 4,
         )
     served = routed[0].last_route
     assert served.region == REGION, f"{name} was served elsewhere: {served}"
     for connection in (*raw, *routed):
         connection.close()
-    return Figure.of(name, pair, _READ_GOAL)
+    return Figure.of(name, pair, READ_GOAL)
 
 
-def _crowd(
+def crowd(
     crew: ThreadPoolExecutor, calls_of: list[Callable[[], object]], calls: int
 ) -> Block:
     """Make a block in which every thread makes *calls* calls of its own."""
@@ -285,7 +288,7 @@ def fetches(bench: Bench) -> Iterator[Figure]:
             prepare = partial(cursor.execute, MANY, (FETCHED,))
             blocks.append(after(prepare, partial(fetch, cursor)))
         pair = bench.compare(*blocks)
-        yield Figure.of(f"a row by {name}", pair.per(FETCHED), _FETCH_GOAL)
+        yield Figure.of(f"a row by {name}", pair.per(FETCHED), FETCH_GOAL)
     raw.close()
     routed.close()
 
@@ -303,7 +306,7 @@ def connects(bench: Bench) -> Iterator[Figure]:
     )
     for name, way in ways:
         pair = bench.compare(raw, block(way, calls * 10), divide=4)
-        yield Figure.of(name, pair, _CONNECT_GOAL)
+        yield Figure.of(name, pair, CONNECT_GOAL)
 
 
 def imports(bench: Bench) -> Iterator[Figure]:
@@ -368,10 +371,10 @@ def main() -> int:
     logging.getLogger("globaldb").addHandler(logging.NullHandler())
     parts = [PARTS[arguments.only]] if arguments.only else list(PARTS.values())
     figures: list[Figure] = []
-    spec = LabSpec(direct=True, regions={_WRITER_REGION: 0, REGION: 1})
+    spec = LabSpec(direct=True, regions={WRITER_REGION: 0, REGION: 1})
     with Lab.start(spec) as lab:
         bench = Bench(lab, QUICK if arguments.quick else FULL, Random(1))
-        print(HEADER)
+        print(header("psycopg"))
         for part in parts:
             for figure in part(bench):
                 figures.append(figure)
