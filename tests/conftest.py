@@ -33,7 +33,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark a test with `lab` if any of its fixtures starts one; put long files first."""
     items.sort(key=lambda item: item.path.name not in LONG)
     for item in items:
-        if {"shared_lab", "shared_engine_lab", "fresh_lab", "module_lab"} & set(
+        if {"shared_labs", "fresh_lab", "module_lab"} & set(
             getattr(item, "fixturenames", ())
         ):
             item.add_marker(pytest.mark.lab)

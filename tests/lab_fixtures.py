@@ -41,11 +41,12 @@ def engines() -> list[str]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test once for each engine if it, or a fixture of its, wants `engine`."""
-    marks = metafunc.definition.iter_markers("parametrize")
-    chosen = any("engine" in mark.args[0] for mark in marks)
-    if "engine" in metafunc.fixturenames and not chosen:
-        metafunc.parametrize("engine", engines(), indirect=True, scope="session")
+    """Run a test once for each engine if it, or a fixture of its, wants one."""
+    marks = list(metafunc.definition.iter_markers("parametrize"))
+    for name in ("engine", "mysql_engine"):
+        if name in metafunc.fixturenames and not any(name in m.args[0] for m in marks):
+            wanted = [e for e in engines() if name == "engine" or e != "postgresql"]
+            metafunc.parametrize(name, wanted, indirect=True, scope="session")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
@@ -82,10 +83,28 @@ def engine(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_lab() -> Iterator[Lab]:
-    """The lab of the whole run, as the last test left it; use `lab` instead."""
-    with Lab.start(LabSpec(settings=SETTINGS["postgresql"])) as lab:
-        yield lab
+def mysql_engine(request: pytest.FixtureRequest) -> str:
+    """Each engine of MySQL's kind in turn: mariadb, and mysql where it can be had."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def shared_labs() -> Iterator[Callable[[str], Lab]]:
+    """The labs of the whole run by engine, as the last test left them."""
+    with contextlib.ExitStack() as stack:
+
+        @cache
+        def lab_of(engine: str) -> Lab:
+            spec = LabSpec(engine=engine, settings=SETTINGS[engine])
+            return stack.enter_context(Lab.start(spec))
+
+        yield lab_of
+
+
+@pytest.fixture(scope="session")
+def shared_lab(shared_labs: Callable[[str], Lab]) -> Lab:
+    """PostgreSQL's lab of the whole run, as the last test left it; use `lab`."""
+    return shared_labs("postgresql")
 
 
 @pytest.fixture
@@ -97,20 +116,16 @@ def lab(shared_lab: Lab) -> Lab:
     return _at_rest(shared_lab)
 
 
-@pytest.fixture(scope="session")
-def shared_engine_lab(engine: str, request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """The lab of one engine, as the last test left it; use `engine_lab` instead."""
-    if engine == "postgresql":
-        yield request.getfixturevalue("shared_lab")
-        return
-    with Lab.start(LabSpec(engine=engine, settings=SETTINGS[engine])) as lab:
-        yield lab
+@pytest.fixture
+def engine_lab(shared_labs: Callable[[str], Lab], engine: str) -> Lab:
+    """What `lab` is, of each engine in turn."""
+    return _at_rest(shared_labs(engine))
 
 
 @pytest.fixture
-def engine_lab(shared_engine_lab: Lab) -> Lab:
-    """What `lab` is, of each engine in turn."""
-    return _at_rest(shared_engine_lab)
+def mysql_lab(shared_labs: Callable[[str], Lab], mysql_engine: str) -> Lab:
+    """What `lab` is, of each engine of MySQL's kind in turn."""
+    return _at_rest(shared_labs(mysql_engine))
 
 
 def _at_rest(lab: Lab) -> Lab:

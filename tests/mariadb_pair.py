@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import random
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pymysql
 
 from globaldb.lab.addresses import free_ports
-from globaldb.lab.mariadb import (
-    MariadbServer,
-    copy_template,
-    make_template,
-    private_folder,
-)
-from globaldb.lab.mariadb_binaries import find_mariadb
+from globaldb.lab.mysql.binaries import find_mysql
+from globaldb.lab.mysql.cluster import follow
+from globaldb.lab.mysql.server import MysqlServer
+from globaldb.lab.mysql.template import copy_files, ensure_template
+from globaldb.lab.server import Upstream
+from globaldb.lab.spec import NodeSpec
+from globaldb.lab.state import claim_folder, labs_home
 from globaldb.lab.waiting import wait_until
 
 USER = "app"
@@ -28,15 +30,15 @@ USER = "app"
 class Pair:
     """A writer, and a reader that applies what the writer's log says."""
 
-    writer: MariadbServer
-    reader: MariadbServer
+    writer: MysqlServer
+    reader: MysqlServer
     password: str
 
-    def connect(self, server: MariadbServer, **options: Any) -> Any:
+    def connect(self, server: MysqlServer, **options: Any) -> Any:
         """Connect as the application's user, in autocommit."""
         options = {"autocommit": True, "user": USER, "read_timeout": 30, **options}
-        host, port = server.address
-        return pymysql.connect(host=host, port=port, password=self.password, **options)
+        options |= {"host": server.host, "port": server.port}
+        return pymysql.connect(password=self.password, **options)
 
     def add_schema(self, name: str) -> None:
         """Make the schema *name*, empty, the application's own."""
@@ -59,51 +61,59 @@ class Pair:
 
     def slave_error(self) -> str:
         """What replication last complained about."""
-        with (
-            pymysql.connect(
-                unix_socket=str(self.reader.door),
-                user="root",
-                cursorclass=pymysql.cursors.DictCursor,
-            ) as connection,
-            connection.cursor() as cursor,
-        ):
-            cursor.execute("SHOW SLAVE STATUS")
-            status = cursor.fetchone()
+        status = self.reader.replication()
         return f"{status['Last_IO_Error']} {status['Last_SQL_Error']}".strip()
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """Hold a new folder for servers; what killed owners left is removed first."""
+    home = labs_home() / ".mariadb"
+    home.mkdir(mode=0o700, exist_ok=True)
+    folder, lock = claim_folder(home, secrets.token_hex(4), mode=0o700)
+    with lock:
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
 def running_pair(settings: Mapping[str, str] | None = None) -> Iterator[Pair]:
     """Start a writer and its reader; both end with the context, or with us."""
-    binaries = find_mariadb()
+    binaries = find_mysql("mariadb")
+    password = secrets.token_hex(16)
+    spots = [("127.0.0.1", p) for p in free_ports("127.0.0.1", 2, random.Random())]
     with contextlib.ExitStack() as stack:
         folder = stack.enter_context(private_folder())
-        template = make_template(folder, binaries)
         writer, reader = (
-            MariadbServer(
-                folder / f"node{number}", ("127.0.0.1", port), number, binaries
+            MysqlServer(
+                NodeSpec(f"node{number}", "here", number),
+                folder=folder / f"node{number}",
+                address=spot,
+                binaries=binaries,
+                upstream=Upstream(*spots[0], "replicator", password),
+                # What a reader logs of its own, it does not under the writer's numbers.
+                settings={"gtid_domain_id": str(number), **(settings or {})},
             )
-            for number, port in enumerate(
-                free_ports("127.0.0.1", 2, random.Random()), start=1
-            )
+            for number, spot in enumerate(spots, start=1)
         )
-        reader.read_only = True
         for server in (writer, reader):
-            # What a reader logs of its own, it does not under the writer's numbers.
-            server.settings["gtid-domain-id"] = str(server.number)
-            # Users that are no administrators write functions, which are replicated.
-            server.settings["log-bin-trust-function-creators"] = "1"
-            server.settings.update(settings or {})
-            copy_template(template, server)
+            server.folder.mkdir()
+        copy_files(
+            ensure_template(labs_home(), binaries), [writer.folder, reader.folder]
+        )
+        for server in (writer, reader):
             stack.callback(server.kill)
             server.start()
         yield _replicating(writer, reader)
 
 
-def _replicating(writer: MariadbServer, reader: MariadbServer) -> Pair:
+def _replicating(writer: MysqlServer, reader: MysqlServer) -> Pair:
     """Have *reader* follow *writer* once both answer."""
-    password = secrets.token_hex(16)
+    password = reader.upstream.password
     writer.wait_ready()
+    writer.open()
     writer.ask(
         f"CREATE USER {USER} IDENTIFIED BY '{password}'",
         f"CREATE USER replicator IDENTIFIED BY '{password}'",
@@ -111,13 +121,7 @@ def _replicating(writer: MariadbServer, reader: MariadbServer) -> Pair:
         f"GRANT ALL ON app.* TO {USER}",
     )
     reader.wait_ready()
-    host, port = writer.address
-    reader.ask(
-        f"CHANGE MASTER TO MASTER_HOST='{host}', MASTER_PORT={port}, "
-        f"MASTER_USER='replicator', MASTER_PASSWORD='{password}', "
-        "MASTER_USE_GTID=slave_pos, MASTER_CONNECT_RETRY=1",
-        "START SLAVE",
-    )
+    follow(reader)
     pair = Pair(writer, reader, password)
     wait_until(
         lambda: reader.ask("SELECT @@global.gtid_slave_pos") != ("",),

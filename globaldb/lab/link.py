@@ -16,8 +16,8 @@ from globaldb.lab.stream import Mark, Side, Stream
 OWN_COST: Final = 0.000_04
 #: How many closed connections a link remembers one by one.
 REMEMBERED: Final = 10_000
-#: PostgreSQL's Terminate: the client says goodbye and waits for no answer.
-_GOODBYE: Final = b"X\x00\x00\x00\x04"
+#: PostgreSQL's Terminate, MySQL's COM_QUIT: the client waits for no answer.
+_GOODBYES: Final = frozenset({b"X\x00\x00\x00\x04", b"\x01\x00\x00\x00\x01"})
 
 #: How a server of MySQL's kind begins to ask for the log: packet 0, then the command
 #: COM_BINLOG_DUMP or COM_BINLOG_DUMP_GTID.
@@ -263,7 +263,7 @@ class Connection:
     def _observe_request(self, data: bytes) -> bool:
         traffic = self.traffic
         traffic.bytes_sent += len(data)
-        if self._answered and data != _GOODBYE:
+        if self._answered and data not in _GOODBYES:
             traffic.round_trips += 1
             self._answered = False
         if data[3:5] in _DUMPS:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from corpus.scripts import Script
-    from globaldb.lab.mariadb import MariadbServer
+    from globaldb.lab.mysql.server import MysqlServer
 
 SCHEMA: Final = "test"
 #: Seconds that a statement may run, that its answer may take, and a commit to arrive.
@@ -68,7 +68,7 @@ class Played(NamedTuple):
 class Player:
     """A connection that answers with outcomes, and opens again when it broke."""
 
-    def __init__(self, pair: Pair, server: MariadbServer) -> None:
+    def __init__(self, pair: Pair, server: MysqlServer) -> None:
         self._pair = pair
         self._server = server
         self._connection = self._open()
@@ -215,7 +215,7 @@ def _end_branches(root: pymysql.Connection[pymysql.cursors.Cursor]) -> None:
                 cursor.execute(f"XA ROLLBACK {branch}")
 
 
-def _rooted(server: MariadbServer) -> pymysql.Connection[pymysql.cursors.Cursor]:
+def _rooted(server: MysqlServer) -> pymysql.Connection[pymysql.cursors.Cursor]:
     return pymysql.connect(unix_socket=str(server.door), user="root", autocommit=True)
 
 

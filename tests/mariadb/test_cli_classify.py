@@ -23,7 +23,7 @@ def url(mariadb: Pair) -> str:
     mariadb.add_schema("asked")
     mariadb.allow_reading()
     mariadb.writer.ask("SET GLOBAL log_bin_trust_function_creators = 1", *OBJECTS)
-    host, port = mariadb.writer.address
+    host, port = mariadb.writer.host, mariadb.writer.port
     return f"mariadb://{USER}:{mariadb.password}@{host}:{port}/asked"
 
 

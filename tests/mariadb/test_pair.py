@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pymysql
 import pytest
+from mariadb_pair import private_folder
 
-from globaldb.lab.mariadb import private_folder
 from globaldb.lab.waiting import wait_until
 
 READ_ONLY = 1290
@@ -92,7 +92,7 @@ import sys, time
 sys.path.insert(0, {tests!r})
 from mariadb_pair import running_pair
 with running_pair() as pair:
-    print(pair.writer._process.pid, pair.reader._process.pid, pair.writer.folder.parent)
+    print(pair.writer.pid, pair.reader.pid, pair.writer.folder.parent)
     sys.stdout.flush()
     time.sleep(60)
 """

@@ -52,7 +52,7 @@ class MysqlServer(Server):
         super().__init__(node, folder=folder, address=address)
         self.dialect = DIALECTS[binaries.engine]
         self.upstream = upstream
-        self._binaries = binaries
+        self.binaries = binaries
         self._settings = settings
 
     @property
@@ -66,7 +66,7 @@ class MysqlServer(Server):
             raise LabError(f"the folder {self.folder} is too deep for a socket")
         with (self.folder / "log").open("ab") as log:
             self.process = child.start(
-                [*self._binaries.command, "--no-defaults", *self._arguments()],
+                [*self.binaries.command, "--no-defaults", *self._arguments()],
                 # As root it needs no namespace: it only wants to be told.
                 identity=Identity.SELF,
                 death=signal.SIGKILL,
@@ -74,7 +74,7 @@ class MysqlServer(Server):
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={**os.environ, **self._binaries.environment},
+                env={**os.environ, **self.binaries.environment},
             )
 
     @contextlib.contextmanager
@@ -167,18 +167,22 @@ class MysqlServer(Server):
 
     def close(self) -> None:
         """Let nobody write any more, and drop every client."""
-        self._drop_clients()
-        self.ask(*(f"SET GLOBAL {name} = 1" for name in self.dialect.read_only))
-        # Those who came in between.
-        self._drop_clients()
+        with self._cursor(pymysql.cursors.DictCursor) as cursor:
+            self._drop_clients(cursor)
+            for name in self.dialect.read_only:
+                cursor.execute(f"SET GLOBAL {name} = 1")
+            # Those who came in between.
+            self._drop_clients(cursor)
 
-    def _drop_clients(self) -> None:
-        for each in self.rows("SHOW PROCESSLIST"):
-            if each["User"] in {"system user", "event_scheduler", self.upstream.user}:
-                continue
-            # It may have gone by itself, and one of them is this connection.
-            with contextlib.suppress(pymysql.err.MySQLError):
-                self.ask(f"KILL {each['Id']}")
+    def _drop_clients(self, cursor: Any) -> None:
+        own = cursor.connection.thread_id()
+        others = {"system user", "event_scheduler", self.upstream.user}
+        cursor.execute("SHOW PROCESSLIST")
+        for each in cursor.fetchall():
+            if each["Id"] != own and each["User"] not in others:
+                # It may have gone by itself.
+                with contextlib.suppress(pymysql.err.MySQLError):
+                    cursor.execute(f"KILL {each['Id']}")
 
     def _value(self, expression: str) -> str:
         (found,) = self.ask(f"SELECT {expression}")
@@ -200,7 +204,7 @@ class MysqlServer(Server):
 
     def _arguments(self) -> list[str]:
         values = {
-            **basics(self._binaries, self.data),
+            **basics(self.binaries, self.data),
             **self.dialect.settings,
             "bind-address": self.host,
             "port": str(self.port),
