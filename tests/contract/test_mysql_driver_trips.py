@@ -172,6 +172,14 @@ def test_a_failed_definition_is_known_to_have_committed(writer):
     assert writer.link_status is LinkStatus.IDLE
 
 
+def test_a_read_that_begins_a_transaction_is_seen_to(writer):
+    went(writer, "SET autocommit = 0")
+    went(writer, "SELECT * FROM trip")
+    assert writer.link_status is LinkStatus.OPEN
+    went(writer, b"COMMIT")
+    assert writer.link_status is LinkStatus.IDLE
+
+
 def test_a_procedure_that_leaves_a_transaction_open_is_found_out(lab, writer):
     went(writer, "DROP PROCEDURE IF EXISTS leaves_open")
     body = "BEGIN START TRANSACTION; INSERT INTO trip VALUES (1, 'x'); END"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 import ssl
 import struct
@@ -214,10 +215,17 @@ def test_a_closed_connection_can_be_closed_again(writer):
     assert writer.hung_up()
 
 
+def test_a_socket_that_is_none_leaves_none_open(engine, tmp_path):
+    with pytest.raises(err.OperationalError, match="2003"):
+        Physical.reach({"unix_socket": str(tmp_path / "none")}, monotonic() + 5)
+    gc.collect()  # a socket left open is an error of this test
+
+
 def test_a_refused_password_leaves_no_socket_open(lab):
     parameters = {**lab.options(HOME, WRITER), "password": "wrong"}
     with pytest.raises(err.OperationalError, match="1045"):
         Physical.reach(parameters, monotonic() + 5)
+    gc.collect()
 
 
 def test_a_refused_connection_leaves_no_socket_open(lab):

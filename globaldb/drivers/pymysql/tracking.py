@@ -81,10 +81,9 @@ def _text(value: bytes) -> str:
 
 
 def _string(data: bytes, at: int) -> tuple[bytes, int]:
-    """Return the text at *at* and where it ends, which is no further than *data*."""
+    """Return the text at *at*, as much of it as there is, and where it ends."""
     size, start = _number(data, at)
-    end = min(start + size, len(data))
-    return data[start:end], end
+    return data[start : start + size], start + size
 
 
 def _number(data: bytes, at: int) -> tuple[int, int]:
@@ -95,5 +94,5 @@ def _number(data: bytes, at: int) -> tuple[int, int]:
     width = _WIDTHS.get(first)
     if width is None:
         return (first if first < 0xFB else 0), at + 1
-    end = min(at + 1 + width, len(data))
+    end = at + 1 + width
     return int.from_bytes(data[at + 1 : end], "little"), end
