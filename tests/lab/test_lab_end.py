@@ -107,18 +107,19 @@ def test_a_killed_supervisor_takes_its_servers_with_it_and_the_next_lab_cleans_u
         assert not folder.exists()
 
 
-def test_what_is_left_of_a_lab_is_swept_with_its_servers(home: Path) -> None:
+@pytest.mark.parametrize("name", ["postgres", "mariadbd", "mysqld"])
+def test_what_is_left_of_a_lab_is_swept_with_its_servers(home: Path, name: str) -> None:
     folder = home / "dead"
     data = folder / "node" / "data"
     data.mkdir(parents=True)
     # A server is known by its name and by where it works.
-    program = folder / "postgres"
+    program = folder / name
     program.write_bytes(Path("/bin/sleep").read_bytes())
     program.chmod(0o700)
     with subprocess.Popen([program, "60"], cwd=data) as server:
         # Between fork and exec it still bears the name of this process.
         named = Path(f"/proc/{server.pid}/comm")
-        wait_until(lambda: named.read_text().strip() == "postgres")
+        wait_until(lambda: named.read_text().strip() == name)
         assert sweep(home) == ["dead"]
         assert server.wait(5) == -signal.SIGKILL
     assert not folder.exists()

@@ -6,6 +6,7 @@ What is said of PostgreSQL's lab in the other files is not said again.
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import signal
 import time
@@ -17,6 +18,7 @@ import pymysql
 import pytest
 from lab_client import ask, connect, run, until
 
+from globaldb.cli import main
 from globaldb.lab import Lab, LabSpec
 from globaldb.lab.mysql.binaries import MysqlBinaries, find_mysql
 
@@ -197,6 +199,44 @@ def test_four_nodes_need_less_than_a_gibibyte(mysql_lab: Lab) -> None:
     assert 64 << 20 < memory_below(mysql_lab.pid) < 1 << 30
 
 
+def test_the_commands_do_all_of_it(
+    mysql_engine: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    home = tmp_path_factory.mktemp("home")
+    home.chmod(0o700)
+    monkeypatch.setenv("GLOBALDB_LAB_DIR", str(home))
+
+    def shell(words: str, code: int = 0) -> Any:
+        assert main(["lab", *words.split(), "--json"]) == code
+        return json.loads(capsys.readouterr().out)
+
+    shape = f"--regions {HOME}=0,{FAR}=1 --rtt {HOME},{FAR}=10ms"
+    try:
+        up = shell(f"up --engine {mysql_engine} {shape} --set max_connections=99")
+        assert up["urls"] == shell("url")
+        assert shell(f"latency {HOME} {FAR} 5ms")["seconds"] == 0.005
+        shell(f"lag {FAR} 50ms")
+        assert [n["held_back"] for n in shell("status")["nodes"]] == [0, 0.05]
+        shell(f"lag {FAR} 0")
+        shell(f"partition {HOME} {FAR}")
+        assert shell("status", 1)["partitions"] == [[FAR, HOME]]
+        shell("heal")
+        shell(f"kill {READER}")
+        assert [n["up"] for n in shell("status", 1)["nodes"]] == [True, False]
+        shell(f"start {READER}")
+        ask(Lab.attach(), FAR, READER, "SELECT 1")
+        assert any(link["round_trips"] for link in shell("counters")["links"])
+        assert shell(f"switchover {FAR}") == {"writer": READER}
+        assert shell(f"failover {HOME}") == {"writer": WRITER}
+        assert [n["role"] for n in shell("status")["nodes"]] == ["writer", "reader"]
+    finally:
+        assert shell("down")["ended"] == ["lab"]
+    assert [entry for entry in home.iterdir() if entry.name[0] != "."] == []
+
+
 @pytest.fixture(scope="module")
 def small_lab(mysql_engine: str, module_lab: FreshLab) -> Lab:
     """A writer and a reader that tests of this file may kill."""
@@ -283,5 +323,9 @@ def test_a_killed_supervisor_takes_its_servers_with_it(
     lab = fresh_lab(LabSpec(engine=mysql_engine, regions={HOME: 0, FAR: 1}))
     servers = [Path(f"/proc/{node['pid']}/exe") for node in lab.status()["nodes"]]
     assert all(server.exists() for server in servers)
+    # A lab finds what another left behind by these names.
+    program = {"mariadb": "mariadbd", "mysql": "mysqld"}[mysql_engine]
+    names = {server.with_name("comm").read_text().strip() for server in servers}
+    assert names == {program}
     os.kill(lab.pid, signal.SIGKILL)
     until(lambda: not any(server.exists() for server in servers))

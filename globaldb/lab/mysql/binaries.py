@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -147,7 +148,7 @@ def _with_loader(
     # The process is called after what is run, and the lab knows its servers by name.
     named = root / "loader" / server.name
     named.parent.mkdir(exist_ok=True)
-    if not named.exists():
+    with contextlib.suppress(FileExistsError):
         named.symlink_to(loader)
     return (str(named), "--library-path", str(libraries), str(server)), {}
 

@@ -23,6 +23,7 @@ from globaldb.lab.mysql.server import SUPERUSER, MysqlServer
 from globaldb.lab.mysql.template import copy_files, ensure_template
 from globaldb.lab.server import Upstream
 from globaldb.lab.spec import LabSpec, listed
+from globaldb.lab.waiting import wait_until
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a promoted reader may take to apply what it has received.
 _APPLY_LIMIT: Final = 30.0
+#: Seconds until a reader must have noticed that the writer is gone.
+_ARRIVAL_LIMIT: Final = 15.0
 
 
 class MysqlCluster(Cluster[MysqlServer]):
@@ -93,6 +96,21 @@ class MysqlCluster(Cluster[MysqlServer]):
     def received(self, server: MysqlServer) -> int:
         """Return how many transactions a reader has."""
         return self._count(server.position(), server.received())
+
+    def release(self, server: MysqlServer) -> None:
+        """End the lag of *server*: what is held back on its way arrives.
+
+        Of a dead writer that is all there will be, so wait for the end of it.
+        """
+        lagged = bool(server.lag)
+        super().release(server)
+        if lagged and not self.writer.alive:
+            severed = server.name in self.routes.severed()
+            wait_until(
+                lambda: severed or not server.receiving(),
+                limit=_ARRIVAL_LIMIT,
+                what=f"{server.name} still receives from {self.writer.name}",
+            )
 
     def hold_back(self, servers: list[MysqlServer]) -> None:
         """Delay the log on its way to *servers*."""

@@ -142,6 +142,10 @@ class MysqlServer(Server):
         found = str(status.get(self.dialect.received) or "")
         return found.replace("\n", "")
 
+    def receiving(self) -> bool:
+        """Whether the server is connected to what it follows."""
+        return self.replication().get(self.dialect.receiving) == "Yes"
+
     def replicating(self) -> bool:
         """Whether the server receives and applies what the writer sends."""
         status = self.replication()
