@@ -105,7 +105,7 @@ def _mysql(config: Config) -> tuple[Any, Any, Language]:
     charset = config.driver_options.get("charset")
     idiom = MysqlIdiom(config.database, None if charset is None else str(charset))
     language = Language(classify, tokenize, idiom=idiom)
-    return MysqlSurface, PymysqlDriver(), language
+    return MysqlSurface, PymysqlDriver(config), language
 
 
 #: What a driver's ``connect`` takes as objects: about a connection, not its cluster.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -26,10 +26,11 @@ BEGIN = ("START TRANSACTION",)
 
 
 @pytest.fixture(scope="module")
-def lab(shared_engine_lab: Lab) -> Lab:
-    shared_engine_lab.restore()
-    table(shared_engine_lab, "trip", "id int primary key, v varchar(50) not null")
-    return shared_engine_lab
+def lab(shared_labs: Callable[[str], Lab], engine: str) -> Lab:
+    found = shared_labs(engine)
+    found.restore()
+    table(found, "trip", "id int primary key, v varchar(50) not null")
+    return found
 
 
 @pytest.fixture

@@ -35,9 +35,10 @@ BUSY = (
 
 
 @pytest.fixture(scope="module")
-def lab(shared_engine_lab: Lab) -> Lab:
-    shared_engine_lab.restore()
-    return shared_engine_lab
+def lab(shared_labs: Callable[[str], Lab], engine: str) -> Lab:
+    found = shared_labs(engine)
+    found.restore()
+    return found
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pymysql.connections import Connection
 
 from globaldb.config import configure, mysql
 from globaldb.config.options import BY_NAME, REFUSED
+from globaldb.drivers.pymysql.driver import PymysqlDriver
 from globaldb.drivers.pymysql.parameters import parameters
 from globaldb.errors import ConfigurationError
 
@@ -120,6 +121,21 @@ def test_tls_proves_the_name_unless_less_is_said_outright(read, options, far, ne
     config = read("mysql://", node=["db.example", "localhost"], **options)
     modes = [config.tls_for(node)["ssl_mode"] for node in config.nodes]
     assert modes == [far, near]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"charset": "utf9"}, r"charset is 'utf9' .keyword., which PyMySQL does not"),
+        ({"ssl_ca": "/none"}, "TLS cannot use ssl_ca=/none: .*No such file"),
+        ({"ssl_mode": "required", "ssl_cipher": "x"}, "TLS cannot use ssl_cipher=x"),
+    ],
+)
+def test_what_pymysql_cannot_use_is_an_error_before_anything_opens(
+    read, options, message
+):
+    with pytest.raises(ConfigurationError, match=message):
+        PymysqlDriver(read("mysql://db.example", **options))
 
 
 def test_tls_that_proves_nothing_is_remarked(read):

@@ -32,9 +32,13 @@ _MEDDLING: Final = ("sql_select_limit", "timestamp", "character_set", "names", "
 class PymysqlDriver:
     """Opens, asks, cleans and closes connections to MySQL and MariaDB."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: Config | None = None) -> None:
+        """Check what *config* gives to PyMySQL; raise `ConfigurationError`."""
         #: What TLS takes, made once: reading the system's certificates takes a while.
         self._contexts: dict[frozenset[tuple[str, Any]], ssl.SSLContext] = {}
+        if config is not None:
+            for node in config.nodes:
+                parameters(config, node, self._contexts)
 
     def open(self, config: Config, node: NodeAddress, deadline: float) -> Physical:
         """Connect to *node* before *deadline* (monotonic seconds)."""

@@ -5,11 +5,16 @@ from __future__ import annotations
 import ssl
 from typing import TYPE_CHECKING, Any, Final
 
+from pymysql.charset import charset_by_name
+
+from globaldb.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from globaldb.config import Config, NodeAddress
 
 #: Options of the application's connections, not of the server's.
 _OF_THE_FACE: Final = ("use_unicode", "binary_prefix")
+_FILES: Final = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher")
 #: Modes in which the certificate, and in which the name in it, is verified.
 _VERIFIED: Final = ("verify_ca", "verify_identity")
 
@@ -21,8 +26,16 @@ def parameters(
 ) -> dict[str, Any]:
     """Return the keywords with which PyMySQL reaches *node*.
 
-    *contexts* keeps what TLS takes, by what it is made of.
+    *contexts* keeps what TLS takes, by what it is made of. Raises
+    `ConfigurationError` for a character set that PyMySQL does not know, and for TLS
+    files that cannot be used.
     """
+    charset = config.driver_options.get("charset")
+    if charset and charset_by_name(charset) is None:
+        raise ConfigurationError(
+            f"charset is {charset!r} ({config.source('charset')}), which PyMySQL does "
+            "not know; utf8mb4 is the default"
+        )
     given: dict[str, Any] = {
         name: value
         for name, value in config.driver_options.items()
@@ -67,7 +80,13 @@ def _tls(
         return {"ssl_disabled": True}
     key = frozenset(tls.items())
     if key not in contexts:
-        contexts[key] = _context(tls)
+        try:
+            contexts[key] = _context(tls)
+        except (OSError, ssl.SSLError) as error:
+            given = ", ".join(f"{name}={tls[name]}" for name in _FILES if tls.get(name))
+            raise ConfigurationError(
+                f"TLS cannot use {given or tls['ssl_mode']}: {error}"
+            ) from error
     return {"ssl": contexts[key]}
 
 
