@@ -1,0 +1,1 @@
+"""PyMySQL's own tests, run through globaldb."""
