@@ -36,25 +36,20 @@ def session(lab: Lab, region: str = FAR, **options: Any) -> Iterator[Connection]
 # Strict, in PostgreSQL.
 
 
-@pytest.mark.parametrize(
-    "sql",
-    [
-        "CREATE TABLE f_other (n int)",
-        "TRUNCATE f_t",
-        "SELECT nextval('f_s')",
-        "LOCK TABLE f_t",
-        "LISTEN f_c",
-        "INSERT INTO f_t VALUES (1); DROP TABLE f_t",
-    ],
-)
-def test_strict_refuses_what_aurora_refuses_and_sends_nothing(
-    carts: Lab, sql: str
-) -> None:
+def test_strict_refuses_what_aurora_refuses_and_sends_nothing(carts: Lab) -> None:
     with session(carts, forwarding="strict") as conn:
-        with pytest.raises(globaldb.NotForwardedError) as caught:
-            conn.execute(sql)
-        assert isinstance(caught.value, psycopg.errors.FeatureNotSupported)
-        assert caught.value.sqlstate == "0A000"
+        for sql in (
+            "CREATE TABLE f_other (n int)",
+            "TRUNCATE f_t",
+            "SELECT nextval('f_s')",
+            "LOCK TABLE f_t",
+            "LISTEN f_c",
+            "INSERT INTO f_t VALUES (1); DROP TABLE f_t",
+        ):
+            with pytest.raises(globaldb.NotForwardedError) as caught:
+                conn.execute(sql)
+            assert isinstance(caught.value, psycopg.errors.FeatureNotSupported)
+            assert caught.value.sqlstate == "0A000"
         assert one(conn.execute("SELECT count(*) FROM f_t")) == (0,)
 
 

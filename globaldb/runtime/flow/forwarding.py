@@ -167,12 +167,20 @@ def leave_forwarder(
         return
     if session.transaction.state not in _BEGINNING:
         return
-    here = statement.verdict is Verdict.SAME_CONNECTION
-    if lease.connection.hung_up() or not (
-        here or native_target(session, statement, sql) is not None
-    ):
+    if lease.connection.hung_up() or not _may_stay(session, statement, sql):
         session.forwarded = None
         session.release()
+
+
+def _may_stay(session: Session, statement: Statement, sql: str | bytes | None) -> bool:
+    """Whether *statement* may run on the reader's connection that was kept."""
+    ordered = session.consistency is Consistency.SESSION
+    if not session.forwarded or (ordered and session.books.floor is not session.met):
+        # Something was required meanwhile that it may not have.
+        return False
+    if statement.verdict is Verdict.SAME_CONNECTION:
+        return True
+    return left_to_reader(session) and _taken(session, statement, sql)
 
 
 def at_forwarder(session: Session) -> bool:
