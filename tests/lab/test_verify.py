@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from lab_fixtures import engines
 
 from globaldb.cli import main
 from globaldb.lab import Lab, LabSpec
@@ -18,6 +19,7 @@ from globaldb.verify.faults import FAILOVER, HARMLESS, Breaker
 from globaldb.verify.plan import MODES, Plan
 from globaldb.verify.run import perform
 from globaldb.verify.summary import summarize
+from globaldb.verify.tables import Tables
 
 pytestmark = pytest.mark.lab
 
@@ -27,6 +29,10 @@ RTT = {(a, b): 0.0 if a == b else 0.02 for a in REGIONS for b in REGIONS}
 SECONDS = 12.0
 
 Capture = pytest.CaptureFixture[str]
+FAMILY = [name for name in engines() if name != "postgresql"]
+of_the_family = pytest.mark.parametrize(
+    "engine", FAMILY, indirect=True, scope="session"
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +47,17 @@ def lab(running: Lab) -> Lab:
     return running
 
 
+@pytest.fixture(scope="module")
+def family_lab(engine: str, module_lab: Any) -> Lab:
+    spec = LabSpec(regions=dict.fromkeys(REGIONS, 1), rtt=RTT, engine=engine)
+    found: Lab = module_lab(spec)
+    return found
+
+
 def plan(lab: Lab, mode: str = "session", **options: Any) -> Plan:
-    return Plan({name: lab.url(name) for name in REGIONS}, mode=mode, **options)
+    tables = Tables(engine="postgresql" if lab.spec.engine == "postgresql" else "mysql")
+    urls = {name: lab.url(name) for name in REGIONS}
+    return Plan(urls, mode=mode, tables=tables, **options)
 
 
 def promises(findings: Findings) -> set[Promise]:
@@ -75,7 +90,39 @@ def test_a_failover_loses_no_more_than_it_may(fresh_lab: Any):
     assert any(each.loses for each in history.disturbances)
 
 
+@of_the_family
+def test_mysql_s_servers_keep_every_promise_under_faults(family_lab: Lab):
+    family_lab.restore()
+    breaker = Breaker(family_lab, HARMLESS, Random(7))
+    history = perform(plan(family_lab, sessions=12), SECONDS, breaker=breaker)
+    findings = check(history)
+    assert not findings.violations, explained(history, findings)
+    assert len(history.operations) > 500
+    assert history.disturbances
+
+
 # It can fail.
+
+
+@of_the_family
+def test_mysql_s_servers_break_promises_where_nobody_waits(family_lab: Lab):
+    family_lab.restore()
+    late(family_lab)
+    run = plan(family_lab, consistency="eventual")
+    found = promises(check(perform(run, 60.0, operations=2000)))
+    assert {Promise.OWN_WRITES, Promise.MONOTONIC_READS} <= found
+    assert Promise.LOST not in found
+
+
+@of_the_family
+def test_a_fence_that_lets_everything_through_is_found_there(
+    family_lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    family_lab.restore()
+    late(family_lab, 0.5)
+    monkeypatch.setattr(read, "reached", lambda *_: True)
+    found = promises(check(perform(plan(family_lab), 60.0, operations=2000)))
+    assert Promise.OWN_WRITES in found
 
 
 def late(lab: Lab, seconds: float = 0.1) -> None:
@@ -155,6 +202,7 @@ def test_fewer_operations_than_demanded_are_a_failure(lab: Lab, capsys: Capture)
         (["--url", "postgresql://h/d", "--faults"], "goes with --lab only"),
         (["--lab", "--faults", "lag,flood"], "no fault 'flood'"),
         (["--lab", "--seconds", "0"], "--seconds is 0"),
+        (["--url", "mysql://h/d", "--engine", "mysql"], "--engine goes with --lab"),
         (["--lab", "--max-staleness", "1"], "goes with --mode eventual"),
         (["--lab", "--sessions", "2", "--processes", "3"], "more than --sessions"),
     ],
