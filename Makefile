@@ -16,7 +16,8 @@ help:
 	@echo "make check  linters, types and the tests that need no server (under 90 seconds)"
 	@echo "make histories  random programs against the lab for half an hour, others each time"
 	@echo "                (GLOBALDB_EXAMPLES=5000 says how many)"
-	@echo "make verify  every promise, 200,000 operations in each mode on a lab that breaks"
+	@echo "make verify  every promise, 200,000 operations in each mode and on each engine, on"
+	@echo "                a lab that breaks"
 	@echo "                (GLOBALDB_OPERATIONS=20000 says how many)"
 	@echo "make corpus  others' test suites against both classifiers, all of them (an hour)"
 	@echo "make postgresql19  the fence WAIT FOR LSN on a server that has it, from Debian's"
@@ -58,11 +59,19 @@ verify: OPERATIONS := $(or $(GLOBALDB_OPERATIONS),200000)
 verify: VERIFY := env -u GLOBALDB_OPERATIONS $(BIN)/globaldb verify --lab \
   --sessions 24 --processes 2
 verify: $(STAMP)
-	@for mode in session global eventual "eventual --max-staleness 0.3"; do \
-	  $(VERIFY) --faults --mode $$mode --operations $(OPERATIONS) --seconds 3600 || exit 1; \
+	@engines="postgresql mariadb"; \
+	if $(BIN)/python -c "from globaldb.lab.mysql.binaries import find_mysql as f; f('mysql')"; \
+	then engines="$$engines mysql"; else echo "NO MYSQL HERE: IT IS NOT VERIFIED"; fi; \
+	for engine in $$engines; do \
+	  for mode in session global eventual "eventual --max-staleness 0.3"; do \
+	    $(VERIFY) --engine $$engine --faults --mode $$mode \
+	      --operations $(OPERATIONS) --seconds 3600 || exit 1; \
+	  done; \
+	  $(VERIFY) --engine $$engine --faults lag,kill,partition,failover --seconds 60 \
+	    || exit 1; \
+	  $(VERIFY) --engine $$engine --baseline nearest --seconds 10; \
+	  test $$? -eq 1 || exit 1; \
 	done
-	@$(VERIFY) --faults lag,kill,partition,failover --seconds 60
-	@$(VERIFY) --baseline nearest --seconds 10; test $$? -eq 1
 
 corpus: $(STAMP)
 	@GLOBALDB_CORPUS_ALL=1 PYTHONPATH=tests $(BIN)/python -m corpus
@@ -73,6 +82,7 @@ bench: $(STAMP)
 	@$(BIN)/python benchmarks/classification.py
 	@$(BIN)/python benchmarks/round_trips.py
 	@$(BIN)/python benchmarks/overhead.py
+	@$(BIN)/python benchmarks/overhead_mysql.py
 	@$(BIN)/python benchmarks/consistency.py
 
 postgresql19: $(STAMP)
