@@ -73,9 +73,11 @@ def created(tokens: Sequence[Token]) -> Created | None:
 def dropped(tokens: Sequence[Token]) -> frozenset[str]:
     """Return the names that a DROP names without a schema, or with ``pg_temp``."""
     words = [token.text for token in tokens]
-    if words[:1] != ["drop"] or _KINDS.isdisjoint(words[1:2]):
+    # MySQL's own DROP TEMPORARY TABLE.
+    at = 2 if words[1:2] == ["temporary"] else 1
+    if words[:1] != ["drop"] or _KINDS.isdisjoint(words[at : at + 1]):
         return frozenset()
-    at = 4 if words[2:4] == ["if", "exists"] else 2
+    at += 3 if words[at + 1 : at + 3] == ["if", "exists"] else 1
     found = set()
     while at < len(tokens) and tokens[at].kind in _NAMES:
         schema = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from globaldb.core.lexer.mysql import tokenize as mysql_tokenize
 from globaldb.core.lexer.postgresql import tokenize
 from globaldb.core.temporary import Created, TemporaryTables, created, dropped
 
@@ -49,6 +50,19 @@ def test_what_is_made_has_a_name(sql: str, made: Created | None) -> None:
 )
 def test_what_is_dropped_is_named_without_a_schema(sql: str, names: set[str]) -> None:
     assert dropped(tokenize(sql)) == names
+
+
+@pytest.mark.parametrize(
+    ("sql", "names"),
+    [
+        ("DROP TEMPORARY TABLE t", {"t"}),
+        ("drop temporary table if exists `T`, b restrict", {"T", "b"}),
+        ("DROP TEMPORARY SEQUENCE s", {"s"}),
+        ("DROP TEMPORARY", set()),
+    ],
+)
+def test_mysql_says_that_it_drops_a_temporary_one(sql: str, names: set[str]) -> None:
+    assert dropped(mysql_tokenize(sql)) == names
 
 
 def test_a_name_is_found_wherever_it_may_be_read() -> None:

@@ -66,7 +66,9 @@ def _may_hide(session: Session, statement: Statement) -> bool:
 
 
 def _count_temporary(session: Session, work: Work) -> Defines:
-    command, inside = work.statement.command, session.transaction.active
+    command = work.statement.command
+    # Where a rollback undoes no settings, it undoes no temporary table either.
+    inside = session.transaction.active and session.idiom.undoes_settings
     tokens = session.cluster.knowledge.tokens(work.source)
     made = created(tokens)
     if command == "DROP":
