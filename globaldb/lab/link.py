@@ -107,12 +107,12 @@ class Link:
     def set_one_way(self, seconds: float) -> None:
         """Delay what is sent from now on by *seconds* in each direction."""
         self.one_way = max(0.0, seconds - OWN_COST)
-        self.instant = not self.one_way and not self.held
+        self._settle()
 
     def hold(self, *, held: bool) -> None:
         """Hold everything back, or let it go on."""
         self.held = held
-        self.instant = not self.one_way and not held
+        self._settle()
         if not held:
             waiting, self._waiting = self._waiting, []
             for connection in waiting:
@@ -123,6 +123,7 @@ class Link:
     def hold_back(self, seconds: float) -> None:
         """Have a log that is asked for over this link arrive *seconds* later."""
         self.late = seconds
+        self._settle()
         for connection in self.connections:
             connection.hold_back()
 
@@ -145,6 +146,9 @@ class Link:
         self.accepted = 0
         for connection in self.connections:
             connection.traffic = Traffic(connection.traffic.port)
+
+    def _settle(self) -> None:
+        self.instant = not (self.one_way or self.held or self.late)
 
     def _on_connect(self, _events: int) -> None:
         if self._listener is None:

@@ -164,7 +164,7 @@ class Stream:
         if not data:
             self.put(Mark.END)
         elif self._observe(data) and not self.done:
-            if self._instant and self.target is not None:
+            if self._path.instant and not self._queue and self.target is not None:
                 self._emit(data)
             else:
                 self.put(data)
@@ -214,10 +214,6 @@ class Stream:
             self._queue.clear()
             self._in_flight = 0
             self._finished(reset)
-
-    @property
-    def _instant(self) -> bool:
-        return self._path.instant and not self._queue and not self._late
 
     def _read_or_pause(self) -> None:
         if self.source is not None:

@@ -153,7 +153,7 @@ _MYSQL: Final = Dialect(
         "log-replica-updates": "1",
         "replica-net-timeout": "3600",
         "mysqlx": "OFF",
-        # Links look into what they carry: `cut`, `lag` and the count of round trips.
+        # Links look into what they carry: `cut` finds a request by its text.
         "tls-version": "",
         "innodb-redo-log-capacity": "16M",
         # A third of the memory that it takes otherwise.
