@@ -28,6 +28,8 @@ FIGURES = {
     "memory an idle session of 100, RSS",
     "memory an idle session of 100, tracemalloc",
 }
+OF_PYMYSQL = {each for each in FIGURES if "row" in each or each.startswith("cluster")}
+OF_PYMYSQL -= {"a row by iteration"}
 
 
 def test_the_overhead_benchmark_reports_every_figure(tmp_path: Path) -> None:
@@ -35,7 +37,7 @@ def test_the_overhead_benchmark_reports_every_figure(tmp_path: Path) -> None:
     command = [sys.executable, str(BENCHMARKS / "overhead.py"), "--quick", "--json"]
 
     done = subprocess.run(
-        [*command, str(file)], check=False, capture_output=True, text=True, timeout=60
+        [*command, str(file)], check=False, capture_output=True, text=True, timeout=115
     )
 
     assert done.returncode == 0, done.stderr
@@ -44,6 +46,24 @@ def test_the_overhead_benchmark_reports_every_figure(tmp_path: Path) -> None:
     assert all(each["raw"] > 0 and each["ratio"] != 0 for each in figures)
     assert {each["verdict"] for each in figures} <= {"ok", "MISSED", ""}
     assert all(each["name"] in done.stdout for each in figures)
+
+
+def test_the_overhead_benchmark_reports_every_figure_of_pymysql(tmp_path: Path) -> None:
+    file = tmp_path / "overhead.json"
+    command = [sys.executable, str(BENCHMARKS / "overhead_mysql.py"), "--quick"]
+
+    done = subprocess.run(
+        [*command, "--json", str(file)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=115,
+    )
+
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(file.read_text())
+    assert {each["name"] for each in figures} == OF_PYMYSQL
+    assert all(each["raw"] > 0 and each["ratio"] != 0 for each in figures)
 
 
 def test_the_consistency_benchmark_compares_every_way_at_every_point(
