@@ -168,8 +168,8 @@ def _place(route: Route | None) -> str:
 
 
 def _error(answer: Answer) -> str:
-    code = answer.sqlstate or ""
-    return f"{type(answer.error).__name__} {code}: {answer.error}"
+    words = type(answer.error).__name__, answer.sqlstate
+    return f"{' '.join(word for word in words if word)}: {answer.error}"
 
 
 def as_json(stage: Stage, results: Sequence[Result], seconds: float) -> dict[str, Any]:
