@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route, Target, decide, refuse_write
 from globaldb.core.statement import (
     Begin,
@@ -229,7 +230,7 @@ async def _on_lease(session: Session, work: Work) -> None:
     inside = transaction.active
     if not inside and lease.connection.hung_up():
         session.cluster.suspect(node.name)
-        session.release()
+        session.release(Outcome.DISCARD)
         raise NodeLostError(
             f"the connection to {node.name} that this session was pinned to has hung "
             "up, and what lived on it (temporary tables, locks) is gone. Nothing was "
