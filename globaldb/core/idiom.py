@@ -17,7 +17,10 @@ class Idiom(Protocol):
 
     @property
     def undoes_settings(self) -> bool:
-        """Whether a rollback undoes what was SET in its transaction."""
+        """Whether a rollback undoes what was SET in its transaction.
+
+        And what was done to temporary tables: making them, dropping them.
+        """
 
     @property
     def begins_anew(self) -> bool:
@@ -33,6 +36,9 @@ class Idiom(Protocol):
 
     def commits_first(self, statement: Statement) -> bool:
         """Whether the server ends an open transaction before it runs *statement*."""
+
+    def begins(self, statement: Statement) -> bool:
+        """Whether *statement* outside autocommit begins a transaction."""
 
     def begin(self, mode: TransactionMode) -> tuple[str, ...]:
         """Return the statements that begin a transaction with *mode*."""
@@ -71,6 +77,10 @@ class PostgresqlIdiom:
     def commits_first(self, statement: Statement) -> bool:  # noqa: ARG002 - none does
         """No statement ends a transaction by itself."""
         return False
+
+    def begins(self, statement: Statement) -> bool:  # noqa: ARG002 - each does
+        """Every statement begins one, as psycopg has it."""
+        return True
 
     def begin(self, mode: TransactionMode) -> tuple[str, ...]:
         """Return the statement that begins a transaction with *mode*."""

@@ -199,7 +199,8 @@ class Session:
         trail, self.trail = self.trail, None
         if trail is not None:
             self.cluster.shapes.ended(trail, monotonic())
-        self.temporary.end(committed=committed)
+        kept = committed or not self.idiom.undoes_settings
+        self.temporary.end(committed=kept)
         defined, self.defining = self.defining, Defines.NOTHING
         if committed:
             self.defined(defined)

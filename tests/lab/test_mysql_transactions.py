@@ -286,3 +286,56 @@ def test_a_temporary_table_lives_as_on_one_connection(lab, conn):
     assert value(conn, READ, (1,)) == 0
     run(conn, "DROP TEMPORARY TABLE mt_temp")
     assert HOME in str(conn.last_route)
+
+
+def test_a_rollback_takes_no_temporary_table_away(lab, conn):
+    run(conn, "CREATE TEMPORARY TABLE mt_temp (n int)")
+    run(conn, "INSERT INTO mt_temp VALUES (5)")
+    conn.rollback()
+    assert rows(conn, "SELECT n FROM mt_temp") == []
+    run(conn, "INSERT INTO mt_temp VALUES (6)")
+    conn.commit()
+    assert value(conn, "SELECT n FROM mt_temp") == 6
+
+
+def test_what_is_set_outside_autocommit_holds_for_the_next_transaction(lab, conn):
+    run(conn, "SET SESSION TRANSACTION READ ONLY")
+    with pytest.raises(pymysql.err.OperationalError) as caught:
+        run(conn, UPDATE, (1,))
+    assert caught.value.args[0] in (1290, 1792)
+    conn.rollback()
+    run(conn, "SET SESSION TRANSACTION READ WRITE")
+    run(conn, UPDATE, (1,))
+    conn.commit()
+    run(conn, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    run(conn, UPDATE, (2,))
+    assert value(conn, READ, (3,)) == 0
+    elsewhere(lab, "UPDATE mt SET v = 7 WHERE id = 3")
+    assert value(conn, READ, (3,)) == 7
+
+
+def test_xa_begins_a_transaction_of_its_own(lab, conn):
+    for sql in (
+        "XA START 'mt'",
+        UPDATE % 1,
+        "XA END 'mt'",
+        "XA COMMIT 'mt' ONE PHASE",
+    ):
+        run(conn, sql)
+    assert value(conn, READ, (1,)) == 1
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SET autocommit = 1, sql_notes = 0",
+        "SET @x = 1, @@autocommit = 1",
+        "SET autocommit = @x",
+    ],
+)
+def test_autocommit_is_not_switched_behind_the_connections_back(lab, conn, sql):
+    with pytest.raises(globaldb.SettingError, match="a statement of its own"):
+        run(conn, sql)
+    run(conn, UPDATE, (1,))
+    conn.rollback()
+    assert value(conn, READ, (1,)) == 0

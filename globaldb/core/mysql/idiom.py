@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.settings import DATABASE
+from globaldb.core.statement import Verdict
 from globaldb.core.words import names
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ class MysqlIdiom:
         if statement.multiple or statement.reason in _WITHIN:
             return False
         return statement.command in _COMMITTING
+
+    def begins(self, statement: Statement) -> bool:
+        """Whether *statement* outside autocommit begins a transaction.
+
+        What is SET concerns the one that comes; XA begins one of its own.
+        """
+        if statement.multiple or statement.reason == "xa":
+            return statement.multiple
+        return statement.verdict is not Verdict.SESSION or statement.action is None
 
     def begin(self, mode: TransactionMode) -> tuple[str, ...]:
         """Return the statements that begin a transaction with *mode*.

@@ -184,16 +184,22 @@ def _assignments(reader: TokenReader, judge: Judge) -> Statement | None:
         if part[0].text != "@@" and part[0].kind != "variable":
             scope = assignment.scope
         found.append(assignment)
-    if not found:
-        return None
+    return _judged(found, reader.sql, judge) if found else None
+
+
+def _judged(found: Sequence[_Assignment], sql: str, judge: Judge) -> Statement:
+    if _switches(found):
+        # These are the connection's own books: it has to be told by itself.
+        action = SetSetting("autocommit", sql)
+        return Statement(Verdict.PIN, "set", "SET", action)
     finding = _beyond_settings(found, judge)
     if finding is not None:
         return Statement(*finding, "SET")
     if len(found) == 1:
-        return _single(found[0], reader.sql)
+        return _single(found[0], sql)
     if any(one.name in _ALONE for one in found):
         return Statement(Verdict.PIN, "set", "SET")
-    return _session("set", SetConfig(None, local=False, sql=reader.sql))
+    return _session("set", SetConfig(None, local=False, sql=sql))
 
 
 def _split(tokens: Sequence[Token]) -> list[Sequence[Token]]:
@@ -230,6 +236,15 @@ def _assignment(tokens: Sequence[Token], scope: str) -> _Assignment | None:
     if not target or any(text == "." for text in target[::2]):
         return None
     return _Assignment("".join(target), scope, value)
+
+
+def _switches(found: Sequence[_Assignment]) -> bool:
+    """Whether autocommit is set among others, or to what is no literal."""
+    own = [one for one in found if one.name == "autocommit"]
+    if not own or own[-1].scope in _SHARED:
+        return False
+    value = own[-1].value
+    return len(found) > 1 or _value(value) is None or value[-1].kind == "variable"
 
 
 def _beyond_settings(found: Sequence[_Assignment], judge: Judge) -> Finding | None:

@@ -70,6 +70,11 @@ def _consistency(
 def _set_autocommit(face: Connection, action: SetSetting | ResetSetting) -> Any:
     # A server that was told nothing else starts with autocommit.
     value = "1" if isinstance(action, ResetSetting) else action.value
+    if value is None:
+        raise SettingError(
+            "SET autocommit was not sent: the connection has to know what it is set to. "
+            "Set it to 0 or 1, in a statement of its own"
+        )
     word = (value or "").lower()
     if word not in _ON | _OFF:
         raise SettingError(

@@ -108,15 +108,20 @@ async def _handle(session: Session, work: Work) -> None:
     if _opaque_state(statement):
         # What it leaves behind nobody can make again elsewhere.
         work.statement = replace(statement, verdict=Verdict.PIN)
-    if session.idiom.commits_first(statement):
-        if session.transaction.active:
-            await tx.commit(session)
-    else:
-        begin_if_needed(session)
+    await _begin_or_commit(session, statement)
     if is_setting(statement) and not statement.multiple:
         await make_setting(session, work, run)
     else:
         await run(session, work)
+
+
+async def _begin_or_commit(session: Session, statement: Statement) -> None:
+    """Bring the transaction into the state in which a server runs *statement*."""
+    if session.idiom.commits_first(statement):
+        if session.transaction.active:
+            await tx.commit(session)
+    elif session.idiom.begins(statement):
+        begin_if_needed(session)
 
 
 def _opaque_state(statement: Statement) -> bool:
