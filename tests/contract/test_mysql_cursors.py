@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import Any
 import pymysql
 import pytest
 from mysql_family import admin, connected, each_engine, rows, run, table
-from promises import FAR, HOME, WRITER, cluster
+from promises import FAR, HOME, WRITER, cluster, until
 from pymysql.constants import CLIENT
 from pymysql.cursors import Cursor, DictCursor, SSCursor, SSDictCursor
 
@@ -257,6 +258,36 @@ def test_closing_an_unbuffered_cursor_gives_its_connection_back(conn):
         assert cur.fetchmany(2) == [{"n": 1}, {"n": 2}]
     assert conn.session.lease is None
     assert rows(conn, "SELECT 1") == [(1,)]
+
+
+def test_rows_forgotten_with_their_connection_are_given_back(lab):
+    with cluster(lab, FAR, probe_interval=0.1) as found:
+        conn = found.connect()
+        cur = conn.cursor(SSCursor)
+        cur.execute(f"{MANY} SELECT n FROM s")
+        cur.fetchone()
+        del conn, cur
+        gc.collect()
+        nodes = found.runtime.nodes.values()
+        until(lambda: all(node.pool.stats.busy == 0 for node in nodes))
+
+
+def test_unbuffered_rows_that_came_too_late_are_read_by_nobody(conn):
+    for _ in range(2):
+        with conn.using(timeout=0.1), conn.cursor(SSCursor) as cur:
+            with pytest.raises(globaldb.DeadlineExceededError):
+                cur.execute("SELECT SLEEP(5)")
+        gc.collect()
+        assert rows(conn, "SELECT 1") == [(1,)]
+
+
+def test_autocommit_is_the_sessions_whatever_a_connection_begins_with(lab):
+    for word in ("SET autocommit = 0", "SET autocommit = 0, @first = 1"):
+        with connected(lab, FAR, init_command=word) as conn:
+            run(conn, "INSERT INTO cur VALUES (90, '')")
+            conn.close()
+        with admin(lab) as writer:
+            assert writer.execute("DELETE FROM cur WHERE id = 90") == 1
 
 
 @pytest.mark.parametrize("then", ["execute", "commit", "autocommit", "ping"])

@@ -7,6 +7,7 @@ reads what is left and throws it away, with the warning that PyMySQL gives.
 from __future__ import annotations
 
 import warnings
+import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from pymysql import err
@@ -84,7 +85,8 @@ class Stream:
     """The rows of one unbuffered statement, and the connection held for them."""
 
     def __init__(self, face: Connection, work: QueryWork) -> None:
-        self._face = face
+        # Weak: the pool knows the connection, and must not keep the application's alive.
+        self._face = weakref.proxy(face)
         self._work = work
         self._bound: Any = None
         self.link: Any = None
@@ -112,6 +114,8 @@ class Stream:
             raise reply.error
         result: Result = call.results[0]
         face.followed(work.statement, call)
+        # Nobody reads a text in its name any more.
+        call.face = None
         if not result.unbuffered_active:
             self.over()
             return result

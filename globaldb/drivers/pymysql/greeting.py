@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pymysql import err
+from pymysql.constants import SERVER_STATUS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,6 +62,9 @@ def greet(physical: Physical, mode: str | None, first: str | None) -> None:
         # Whatever else it answers is nobody's.
         while physical._result is not None and physical._result.has_next:
             physical.next_result()
+        if not physical.server_status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT:
+            # Sessions own their transactions, whatever the application has set here.
+            physical.query("SET autocommit = 1")
 
 
 def _ask(physical: Physical, wanted: Sequence[str]) -> list[Any]:

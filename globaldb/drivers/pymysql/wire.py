@@ -330,8 +330,14 @@ class _Journey:
         self._forget_answer()
 
     def _forget_answer(self) -> None:
-        if self.call is not None:
-            self.call.results.clear()
+        if self.call is None:
+            return
+        for result in self.call.results:
+            if result.unbuffered_active:
+                # Its rows are still to come, and nobody is going to read them.
+                result.unbuffered_active = False
+                self.physical.hang_up()
+        self.call.results.clear()
 
     def _failed(self, step: _Step, error: Exception) -> None:
         reply, part = self.reply, step.part
