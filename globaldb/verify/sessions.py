@@ -60,13 +60,16 @@ class _Session:
     #: What its open transaction has written by key, and read before that.
     wrote: dict[str, Operation] = field(default_factory=dict)
     first_write: Operation | None = None
+    #: The first of its operations that was not at a reader: a read may be it, too.
+    left: Operation | None = None
     read: list[Operation] = field(default_factory=list)
 
     def enter(self, transaction: int) -> None:
         """Go on in *transaction*, 0 for none; another one begins with nothing."""
         if transaction != self.transaction:
             self.transaction = transaction
-            self.wrote, self.first_write, self.read = {}, None, []
+            self.wrote, self.read = {}, []
+            self.first_write = self.left = None
 
 
 class Sessions:
@@ -94,6 +97,8 @@ class Sessions:
             session = self._sessions[operation.session] = _Session()
         session.enter(operation.transaction)
         if operation.outcome is Outcome.DONE:
+            if session.left is None and not _at_reader(operation):
+                session.left = operation
             self._done(session, operation)
         else:
             self._failed(operation)
@@ -135,7 +140,7 @@ class Sessions:
             return
         if self._upgrades:
             for read in session.read:
-                self._current(read, session.first_write)
+                self._current(read, session.left or commit, session.first_write)
         for operation in session.wrote.values():
             self._wrote(session, operation, commit)
 
@@ -143,15 +148,14 @@ class Sessions:
         session.knowledge.meet(operation)
         session.knowledge.reach(by.began, operation)
 
-    def _current(self, read: Operation, write: Operation) -> None:
-        """Check what a transaction has read before its first write.
+    def _current(self, read: Operation, left: Operation, write: Operation) -> None:
+        """Check what a transaction has read before its first *write*.
 
         On the writer it was current when it was read, as it is on one server. What a
-        reader has given must still have been current when the transaction left it.
+        reader has given must still have been current when the transaction *left* it.
         """
-        away = read.place is not None and read.place.role == "reader"
-        left, moment = (write, write.began) if away else (read, read.due_from)
-        due = self._index.due(read.key, moment, left.ended)
+        at, moment = (left, left.began) if _at_reader(read) else (read, read.due_from)
+        due = self._index.due(read.key, moment, at.ended)
         if due is not None and read.version < due.operation.version:
             what = f"it read {_version(read)}, and {_version(due.operation)} was there"
             self._report(Promise.UPGRADE, what, due.operation, read, write)
@@ -206,6 +210,10 @@ class Sessions:
         if due is not None and read.version < due.operation.version:
             what = f"{_version(due.operation)} was there, and {_version(read)} was read"
             self._report(promise, what, due.operation, read)
+
+
+def _at_reader(operation: Operation) -> bool:
+    return operation.place is not None and operation.place.role == "reader"
 
 
 def _missed(known: Operation, read: Operation) -> Promise:

@@ -289,6 +289,25 @@ def test_a_write_derived_from_what_a_reader_was_late_with_is_found():
     assert told_of_an_upgrade(READER).end() == [Promise.UPGRADE]
 
 
+def told_of_a_move(*seen: int) -> Tale:
+    """A transaction reads at a reader, then at the writer, where it writes later."""
+    tale = Tale().wrote(2, "r1", 1, 101)
+    tale.saw(1, "r1", *seen, transaction=1)
+    tale.saw(1, "r2", 0, 0, transaction=1, place=WRITER)
+    tale.wrote(2, "r1", 2, 102)
+    tale.wrote(1, "r2", 1, 103, transaction=1, place=WRITER)
+    return tale.committed(1, 1, place=WRITER)
+
+
+def test_what_was_current_when_the_reader_was_left_may_change_before_the_write():
+    assert told_of_a_move(1, 101).end() == []
+
+
+def test_what_was_not_current_when_the_reader_was_left_is_found():
+    tale = told_of_a_move(0, 0)
+    assert tale.end() == [Promise.UPGRADE]
+
+
 def test_what_was_current_on_the_writer_may_change_before_the_write():
     """As READ COMMITTED has it on one server."""
     assert told_of_an_upgrade(WRITER).end() == []
