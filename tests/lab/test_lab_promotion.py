@@ -55,7 +55,10 @@ def all_equal(lab: Lab) -> set[int]:
 def test_a_switchover_loses_no_row_of_a_running_writer(trio: Lab) -> None:
     with Load(trio, HOME) as load:
         load.wait_for(50)
+        # What is committed last is still on its way when the writer stops.
+        trio.latency(HOME, FAR, 0.2)
         assert trio.switchover(FAR) == AWAY
+        trio.latency(HOME, FAR, 0.02)
         load.wait_for(20)
         assert trio.switchover(HOME) in {WRITER, NEAR}
         load.wait_for(20)
