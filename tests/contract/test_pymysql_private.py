@@ -42,6 +42,9 @@ SIGNATURES = [
     (MySQLResult._finish_unbuffered_query, "(self)"),
     (MySQLResult._read_ok_packet, "(self, packet)"),
     (MySQLResult._read_rowdata_packet_unbuffered, "(self)"),
+    (MySQLResult._read_rowdata_packet, "(self)"),
+    (MySQLResult._get_descriptions, "(self)"),
+    (Connection._read_bytes, "(self, num_bytes)"),
 ]
 
 #: What an object has once it was made, and where it gets it.
@@ -49,6 +52,7 @@ ATTRIBUTES = {
     "_auth_plugin_map": Connection.__init__,
     "_closed": Connection.connect,
     "_current_timeout": Connection.connect,
+    "_next_seq_id": Connection._execute_command,
     "_read_timeout": Connection.__init__,
     "_result": Connection.__init__,
     "_rfile": Connection.connect,
@@ -135,9 +139,11 @@ def test_nothing_of_ours_hides_a_name_of_pymysqls_by_accident():
     meant = {
         "_check_packet_is_eof",
         "_execute_command",
+        "_get_descriptions",
         "_process_auth",
         "_read_ok_packet",
         "_read_query_result",
+        "_read_rowdata_packet",
         "_request_authentication",
         "_write_bytes",
         "close",

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from pymysql import err
-from pymysql.connections import Connection
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 
 from globaldb.core.fence import Facts
@@ -19,6 +18,7 @@ from globaldb.core.mysql.several import companionable
 from globaldb.core.trip import LinkStatus
 from globaldb.drivers.pymysql import greeting
 from globaldb.drivers.pymysql.network import connected
+from globaldb.drivers.pymysql.packets import Packets
 from globaldb.drivers.pymysql.result import Result
 from globaldb.drivers.pymysql.tracking import Outcome, outcome
 from globaldb.errors import DeadlineExceededError
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 
     from globaldb.core.settings import Settings
 
-    _Connection = Connection[Any]
-else:
-    # Generic to type checkers alone.
-    _Connection = Connection
 
 #: Seconds a cancelled statement may take to come back before its connection is
 #: given up.
@@ -53,7 +49,7 @@ _CLEAR: Final = ("mysql_clear_password", "dialog")
 _VERSION: Final = re.compile(r"(?:5\.5\.5-)?([0-9]+)\.([0-9]+)(?:\.([0-9]+))?")
 
 
-class Physical(_Connection):
+class Physical(Packets):
     """One connection to one node. It runs in autocommit; sessions own transactions."""
 
     # What PyMySQL does not say of itself.
@@ -296,7 +292,7 @@ class Physical(_Connection):
             return
         option = b"\0\0" if allowed else b"\1\0"
         super()._execute_command(COMMAND.COM_SET_OPTION, option)  # type: ignore[misc]
-        self._read_packet()  # type: ignore[no-untyped-call]
+        self._read_packet()
         self._taking = allowed
 
     @property
@@ -362,7 +358,7 @@ class Physical(_Connection):
         return rows
 
     def _read_ok_packet(self) -> Outcome:
-        packet = self._read_packet()  # type: ignore[no-untyped-call]
+        packet = self._read_packet()
         if not packet.is_ok_packet():
             raise err.OperationalError(
                 CR.CR_COMMANDS_OUT_OF_SYNC, "Command Out of Sync"
