@@ -111,3 +111,5 @@ def test_supported_versions_are_those_of_the_package():
     assert f"| Python | {pythons[0]} to {pythons[-1]} |" in readme
     [psycopg] = project["optional-dependencies"]["postgresql"]
     assert f"| psycopg | {re.findall(r'>=([0-9.]+)', psycopg)[0]} |" in readme
+    [pymysql] = project["optional-dependencies"]["mysql"]
+    assert f"| PyMySQL | {re.findall(r'>=([0-9.]+)', pymysql)[0]} |" in readme
