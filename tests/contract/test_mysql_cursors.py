@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import warnings
 from collections.abc import Callable, Iterator
@@ -237,6 +238,33 @@ def test_what_is_set_from_a_value_is_set_on_every_connection(conn):
 
 
 # Unbuffered.
+
+
+@pytest.mark.parametrize(
+    ("sql", "asked", "told"),
+    [
+        ("SELECT id FROM cur UNION SELECT 70", "SELECT FOUND_ROWS()", None),
+        ("SELECT CAST('x' AS SIGNED)", "SHOW WARNINGS", 1292),
+        ("SELECT CAST('x' AS SIGNED)", "SELECT @@warning_count", 1),
+    ],
+)
+def test_what_a_read_at_the_writer_has_left_is_its_own_or_refused(
+    lab, sql, asked, told
+):
+    """The position asked for behind it leaves something, too."""
+    with connected(lab, FAR) as conn, conn.using(route="writer"):
+        read = rows(conn, sql)
+        with contextlib.suppress(globaldb.ProgrammingError):
+            assert (told or len(read)) in rows(conn, asked)[0]
+        read = rows(conn, sql)
+        assert (told or len(read)) in rows(conn, asked)[0], "refused no more"
+
+
+def test_where_nothing_was_left_nothing_is_refused(lab):
+    with connected(lab, FAR) as conn, conn.using(route="writer"):
+        assert rows(conn, "SELECT 1") == [(1,)]
+        assert rows(conn, "SHOW WARNINGS") == []
+        assert rows(conn, "SHOW COUNT(*) WARNINGS") == [(0,)]
 
 
 MANY = "WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 900)"

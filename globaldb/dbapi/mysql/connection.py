@@ -20,7 +20,7 @@ from globaldb.core.lending import Outcome
 from globaldb.core.statement import Statement, Verdict
 from globaldb.dbapi.mysql.cursor import routed
 from globaldb.dbapi.mysql.query import run, run_hot
-from globaldb.dbapi.mysql.same import makes_id
+from globaldb.dbapi.mysql.same import left, makes_id
 from globaldb.dbapi.mysql.story import Story, raise_both
 from globaldb.dbapi.mysql.work import QueryWork
 from globaldb.dbapi.routed import Routed
@@ -118,8 +118,10 @@ class Connection(Routed, _Connection):
         self._result = None
         self._affected_rows = 0
         self.waiting.clear()
-        #: Where the last statement ran, and the last that made an id.
+        #: Where the last statement ran, if what it left is still there; where its rows
+        #: are those counted last; and where the last ran that made an id.
         self.ran_on: Spell | None = None
+        self.counted_on: Spell | None = None
         self.inserted_on: Spell | None = None
 
     # What only a physical connection can tell.
@@ -178,7 +180,7 @@ class Connection(Routed, _Connection):
         """Take note of where *call* ran, if it has left the connection."""
         if call.ran_on is None:
             return
-        self.ran_on = call.ran_on
+        self.ran_on, self.counted_on = left(call)
         self._status = call.ran_on[0].server_status
         if any(makes_id(statement, each.insert_id) for each in call.results):
             self.inserted_on = call.ran_on

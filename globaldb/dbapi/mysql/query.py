@@ -58,7 +58,7 @@ def run_hot(face: Connection, statement: Statement, sql: Any) -> bool:
         link.decoders, link.encoding = face.decoders, face.encoding
         link.use_unicode = face.use_unicode
         link.last_session = session.id
-        face.ran_on = link, link.spell()
+        face.ran_on = face.counted_on = link, link.spell()
         shell.busy = link
         try:
             face._affected_rows = link.query(data)
@@ -116,7 +116,7 @@ def run(
         stream = face.stream = Stream(face, work)
         _take(face, [stream.begin(call)], None, unbuffered=False)
         return
-    call = Call(data, face)
+    call = Call(data, face, last=face.common.habits.same_connection)
     work = QueryWork(call, statement, session.deadline(), source)
     same.execute(face, work)
     _take(face, call.results, call.later, unbuffered=unbuffered)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from globaldb.core.statement import Statement
     from globaldb.dbapi.mysql.connection import Connection
     from globaldb.dbapi.mysql.work import QueryWork
+    from globaldb.drivers.pymysql.wire import Call
 
 #: A connection, and the spell of the session on it.
 Spell = tuple[Any, int]
@@ -58,6 +59,16 @@ def makes_id(statement: Statement, insert_id: int | None) -> bool:
     return statement.verdict not in _READS and statement.command not in _CHANGES
 
 
+def left(call: Call) -> tuple[Spell | None, Spell | None]:
+    """Return who can tell what *call* has left, and who of the rows it has counted."""
+    if not call.overrun or call.ran_on is None:
+        return call.ran_on, call.ran_on
+    warned = any(each.warning_count for each in call.results)
+    # MySQL forgets warnings with the next statement that asks anything.
+    kept = call.ran_on[0].mariadb or not warned
+    return call.ran_on if kept else None, None
+
+
 def _needed(face: Connection, work: QueryWork) -> tuple[Spell | None] | None:
     """Return who has the answer, perhaps nobody; None where any connection will do."""
     statement = work.statement
@@ -69,7 +80,8 @@ def _needed(face: Connection, work: QueryWork) -> tuple[Spell | None] | None:
     action = statement.action
     told = isinstance(action, ShowSetting) and action.name in _VARIABLES
     if told or (statement.reason in _OF_LAST and _COUNTING not in text):
-        return (face.ran_on,)
+        counts = "found_rows" in text
+        return (face.counted_on if counts else face.ran_on,)
     return None
 
 

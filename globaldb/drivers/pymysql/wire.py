@@ -36,16 +36,34 @@ _NOTHING: Final[Mapping[int, Any]] = {}
 class Call:
     """One statement of an application: its final text, and what came back for it."""
 
-    __slots__ = ("face", "later", "ran_on", "results", "text", "unbuffered")
+    __slots__ = (
+        "face",
+        "last",
+        "later",
+        "overrun",
+        "ran_on",
+        "results",
+        "text",
+        "unbuffered",
+    )
 
     def __init__(
-        self, text: bytes, face: Any = None, *, unbuffered: bool = False
+        self,
+        text: bytes,
+        face: Any = None,
+        *,
+        unbuffered: bool = False,
+        last: bool = False,
     ) -> None:
         self.text = text
         #: The connection whose `encoding`, `decoders` and `use_unicode` read the rows.
         self.face = face
         #: Its rows stay on the wire, and the connection with whoever fetches them.
         self.unbuffered = unbuffered
+        #: Nothing may be asked behind it: the application may ask what it has left.
+        self.last = last
+        #: The position was asked for behind it: the server has counted that one's rows.
+        self.overrun = False
         #: PyMySQL's results, one for each that the server gave.
         self.results: list[Any] = []
         #: Why there is none behind the last of them: for `nextset` to raise.
@@ -171,7 +189,7 @@ class _Journey:
         """
         if self.text is None:
             return True
-        if self.call is not None and self.call.unbuffered:
+        if self.call is not None and (self.call.unbuffered or self.call.last):
             return False
         return words.asks(self.text)
 
@@ -267,6 +285,8 @@ class _Journey:
     def _reaching(self, step: _Step) -> None:
         if step.part not in (_Part.GUARD, _Part.BEFORE):
             self.reply.prepared = True
+        if step.part is _Part.CAPTURE and self.call is not None:
+            self.call.overrun = True
         if step.part in (_Part.CAPTURE, _Part.ROLE):
             self.reply.done = True
 

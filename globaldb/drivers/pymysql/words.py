@@ -49,11 +49,13 @@ def first(text: bytes) -> bytes:
 def asks(text: bytes) -> bool:
     """Whether the position behind *text* has to be asked for, and can be.
 
-    Not where rows are counted for the statement behind it.
+    Not where the statement behind it asks for what this one has counted or left.
     """
     word = first(text)
     if word in _ASK:
-        return b"FOUND_ROWS" not in text.upper()
+        upper = text.upper()
+        shown = word == b"show" and (b"WARNINGS" in upper or b"ERRORS" in upper)
+        return not shown and b"FOUND_ROWS" not in upper
     return word in _DML and b"RETURNING" in text.upper()
 
 
