@@ -149,7 +149,7 @@ def _with_loader(
     named = root / "loader" / server.name
     named.parent.mkdir(exist_ok=True)
     with contextlib.suppress(FileExistsError):
-        named.symlink_to(loader)
+        named.symlink_to(os.path.relpath(loader, named.parent))
     return (str(named), "--library-path", str(libraries), str(server)), {}
 
 
