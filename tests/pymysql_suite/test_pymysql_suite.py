@@ -22,6 +22,7 @@ PAGE: Final = Path(__file__).parents[2] / "docs/reference/pymysql.md"
 DIFFERENCES: Final = {
     "TestConnection.test_defer_connect": "`defer_connect`",
     "TestConnection.test_ssl_connect": "`ssl_*`",
+    "TestConnection.test_connection_gone_away": "A connection that the server has ended",
     "TestEscape.test_force_close_closes_socketio": "`_sock`",
     "TestEscape.test_socket_closed_on_exception_in_connect": "`_sock`",
 }
