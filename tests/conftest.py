@@ -26,7 +26,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 pytest_plugins = ["lab_fixtures"]
 
 #: Files that take a minute and more: whoever takes one last keeps everybody waiting.
-LONG = ("test_corpus.py", "test_round_trips.py", "test_histories.py", "test_verify.py")
+LONG = {
+    *("test_corpus.py", "test_round_trips.py", "test_mysql_round_trips.py"),
+    *("test_histories.py", "test_verify.py", "test_benchmarks.py"),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
