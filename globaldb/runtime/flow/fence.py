@@ -136,18 +136,23 @@ def reached(session: Session, place: Place, reply: Reply, asked_at: float) -> bo
         return position is not None and position.covers(log)
     if place.means is Means.XID:
         return bool(reply.reached)
-    answer = Answer(_moment(session, reply, asked_at), reply.horizon)
+    answer = Answer(_moment(session, node, reply, asked_at), reply.horizon)
     if answer.moment is not None:
         node.moment = max(node.moment, answer.moment)
     return passed(required, answer, node.facts.now, waited=place.waited)
 
 
-def _moment(session: Session, reply: Reply, asked_at: float) -> float | None:
+def _moment(
+    session: Session, node: Node, reply: Reply, asked_at: float
+) -> float | None:
     """Return the moment a reader has passed, on the writer's clock."""
-    moment = reply.last_commit
-    if reply.lag is not None:
+    moment, lag = reply.last_commit, reply.lag
+    if lag is not None:
+        if not node.facts.now.reports_lag:
+            # What is still on its way is in no replica's own account of its lag.
+            lag = max(lag, session.cluster.config.safe_lag_window)
         clock = session.cluster.clock_at(asked_at)
-        moment = None if clock is None else clock - reply.lag
+        moment = None if clock is None else clock - lag
     return None if moment is None else moment - MARGIN
 
 
