@@ -20,7 +20,7 @@ from mysql_family import (
     table,
     value,
 )
-from promises import FAR, HOME, cluster
+from promises import FAR, HOME, cluster, until
 
 import globaldb
 from globaldb.lab import Lab
@@ -339,3 +339,22 @@ def test_autocommit_is_not_switched_behind_the_connections_back(lab, conn, sql):
     run(conn, UPDATE, (1,))
     conn.rollback()
     assert value(conn, READ, (1,)) == 0
+
+
+def test_what_an_unseen_procedure_leaves_is_its_sessions_alone(lab):
+    body = "BEGIN SET @left = 5; DO GET_LOCK('mt', 0); END"
+    with admin(lab) as writer:
+        writer.execute("DROP PROCEDURE IF EXISTS mt_leaves")
+        writer.execute(f"CREATE PROCEDURE mt_leaves() {body}")
+    caught_up(lab)
+    asked = "SELECT @left, IS_USED_LOCK('mt') FROM mt LIMIT 1"
+    with cluster(lab, pool_max_size=3) as found:
+        seen_everywhere(found)
+        one, other = found.connect(), found.connect()
+        run(one, "CALL mt_leaves()")
+        assert None not in rows(one, asked)[0]
+        one.close()
+        with other.using(route="writer"):
+            until(lambda: rows(other, asked) == [(None, None)])
+            for _ in range(5):
+                assert rows(other, asked) == [(None, None)]

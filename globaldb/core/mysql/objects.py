@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _READ: Final = Finding(Verdict.READ, "known_function")
 _HIDDEN: Final = Finding(Verdict.WRITE, "opaque_body")
+#: It may leave a temporary table, a lock, a setting: nobody else must find them.
+_UNSEEN_ROUTINE: Final = Finding(Verdict.PIN, "opaque_body")
 _FOREIGN: Final = Finding(Verdict.WRITE, "foreign_table")
 _SEQUENCE: Final = Finding(Verdict.WRITE, "sequence")
 _WRITE: Final = SEVERITY[Verdict.WRITE]
@@ -154,7 +156,8 @@ def _judge(
     if sort is Sort.FOREIGN:
         return _Judged(definition, _FOREIGN)
     if not text or len(text) > _LONGEST or gates(text):
-        return _Judged(definition, _HIDDEN)
+        unseen = not text and _KINDS[sort] is Kind.FUNCTION
+        return _Judged(definition, _UNSEEN_ROUTINE if unseen else _HIDDEN)
     own, names, calls = _READ, frozenset[str](), frozenset[str]()
     for quoting in quotings(text):
         tokens = tokenize(text, quoting)

@@ -49,7 +49,8 @@ def read_catalog(connection: pymysql.Connection[Any]) -> Catalog:
 
     One round trip on a connection in autocommit, with the rights of its user. An
     object whose definition that user may not see (SHOW VIEW, SHOW CREATE ROUTINE) is a
-    write; what it may not use at all stays unknown.
+    write, and a routine pins: it may leave anything. What that user may not use at all
+    stays unknown.
     """
     with connection.cursor(Cursor) as cursor:
         cursor.execute(_QUESTION)
