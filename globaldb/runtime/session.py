@@ -112,8 +112,9 @@ class Session:
         self.applied_before: Settings = ()
         self.route: Route | None = None
         self.face: Any = None
-        #: The open transaction has left something on its reader: it cannot move.
-        self.moored = False
+        #: The open transaction has left something on its reader: it cannot move. And
+        #: nobody knows what else a routine has left on the connection in use.
+        self.moored = self.untidy = False
         #: The open transaction has only read so far, at a reader: what it has done.
         self.journal: Journal | None = None
         #: How the open transaction began, if it may turn out to only read.
@@ -384,6 +385,9 @@ class Session:
         elif self._chose_database(link):
             # Whoever has chosen none would be in this one: there is no way back.
             outcome = Outcome.DISCARD
+        elif self.untidy and outcome in (None, Outcome.REUSE):
+            outcome = Outcome.CLEAN
+        self.untidy = False
         node.pool.checkin(lease, outcome or Outcome.REUSE)
 
     def _chose_database(self, link: Any) -> bool:

@@ -46,6 +46,8 @@ def answer(face: Connection, statement: Statement, text: str | bytes) -> Any:
             found = without_rows()
         case SetSetting(name="autocommit") | ResetSetting(name="autocommit"):
             found = _set_autocommit(face, statement.action)
+        case SetSetting(name="completion_type", value=wanted):
+            _refuse_completion(wanted)
         case ShowSetting(name="autocommit"):
             value = int(face.session.autocommit)
             found = of_rows(((_selected(text), int),), ((value,),))
@@ -82,6 +84,15 @@ def _set_autocommit(face: Connection, action: SetSetting | ResetSetting) -> Any:
         )
     face.autocommit(word in _ON)
     return without_rows()
+
+
+def _refuse_completion(value: str | None) -> None:
+    """Refuse to have every COMMIT do something else than the session knows of."""
+    if (value or "").lower() not in ("0", "no_chain"):
+        raise SettingError(
+            f"Variable 'completion_type' can't be set to the value of '{value}': the "
+            "connection has to know what COMMIT does. Say COMMIT AND CHAIN, or close()"
+        )
 
 
 def _selected(text: str | bytes) -> str:

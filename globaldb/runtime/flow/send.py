@@ -27,6 +27,8 @@ def company(
     before = replay(link.settings, settings_for(session, link), session.idiom)
     alone = statement is not None and statement.alone
     script = statement is not None and statement.multiple
+    if statement is not None and statement.reason == "opaque_body":
+        session.untidy = session.idiom.begins_anew
     return Trip(
         before=(*before, *session.transaction.pending),
         capture=capture and not script,
