@@ -26,7 +26,7 @@ from globaldb.core.statement import (
 from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus
-from globaldb.errors import InternalError, NodeLostError
+from globaldb.errors import InternalError, NodeLostError, NotSupportedError
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
@@ -108,6 +108,7 @@ async def _handle(session: Session, work: Work) -> None:
     if _opaque_state(statement):
         # What it leaves behind nobody can make again elsewhere.
         work.statement = replace(statement, verdict=Verdict.PIN)
+    _refuse_halves(session, statement)
     await _begin_or_commit(session, statement)
     if is_setting(statement) and not statement.multiple:
         await make_setting(session, work, run)
@@ -115,10 +116,28 @@ async def _handle(session: Session, work: Work) -> None:
         await run(session, work)
 
 
+def _refuse_halves(session: Session, statement: Statement) -> None:
+    """Refuse a script that ends the transaction and goes on, where another one begins.
+
+    MySQL begins it by itself outside autocommit; a physical connection is in autocommit,
+    and what comes behind COMMIT would be committed at once.
+    """
+    ends = statement.multiple and statement.reason in _ENDING
+    if ends and session.idiom.begins_anew and not session.autocommit:
+        raise NotSupportedError(
+            "a text of several statements cannot begin or end a transaction outside "
+            f"autocommit ({statement.reason.removeprefix('script_')} is among them). "
+            "Nothing was sent: send them one by one, or switch autocommit on"
+        )
+
+
 async def _begin_or_commit(session: Session, statement: Statement) -> None:
     """Bring the transaction into the state in which a server runs *statement*."""
     if session.idiom.commits_first(statement):
-        if session.transaction.active:
+        # Where one is open at the writer, the server itself commits: but not before
+        # it has understood the statement.
+        begun = session.transaction.state in _ON_SERVER and session.on_writer
+        if session.transaction.active and not begun:
             await tx.commit(session)
     elif session.idiom.begins(statement):
         begin_if_needed(session)
@@ -244,7 +263,8 @@ async def _on_lease(session: Session, work: Work) -> None:
     refuse_unforwarded(session, work)
     if transaction.state is TransactionState.BEGUN:
         session.applied_before = lease.connection.settings
-    capture = session.on_writer and not inside
+    commits = session.idiom.commits_first(work.statement)
+    capture = session.on_writer and (not inside or commits)
     trip = company(session, lease.connection, work.statement, capture=capture)
     reply = await send(session, lease, work.call, trip, work.deadline)
     if transaction.state is not TransactionState.FAILED:
@@ -258,7 +278,8 @@ async def _on_lease(session: Session, work: Work) -> None:
     if capture and reply.position is None and reply.sent:
         session.books.lost_position()
     defining = session.defining
-    tx.take_in(session, node, lease, reply, script=work.statement.multiple)
+    commits |= work.statement.multiple
+    tx.take_in(session, node, lease, reply, script=commits)
     _succeeded(session, work)
     if isinstance(work.statement.action, PrepareTransaction):
         session.cluster.catalog.prepared(work.statement.action.gid, defining)
@@ -396,6 +417,9 @@ def _ack(work: Work, tag: str) -> bool:
 
 
 _Handler = Callable[["Session", "Work", Any], Awaitable[bool]]
+
+#: What a script has in it that begins or ends transactions.
+_ENDING = ("script_begin", "script_commit", "script_rollback")
 
 #: States of a transaction that a server has begun.
 _ON_SERVER = (TransactionState.OPEN, TransactionState.FAILED)

@@ -139,7 +139,8 @@ def take_in(
 ) -> None:
     """Update the books after a statement inside a transaction; raise its error.
 
-    A *script* may have committed by itself before its connection was lost.
+    A *script* may have committed by itself before its connection was lost, as may what
+    commits before it begins.
     """
     settle(session, lease, node, reply)
     transaction = session.transaction
@@ -150,7 +151,7 @@ def take_in(
     if reply.status is LinkStatus.LOST:
         _lost(session, node)
         if script and reply.sent:
-            raise_unknown(session, node, reply, "the script")
+            raise_unknown(session, node, reply, "the statement")
         raise_lost(node, reply, "the transaction was committed")
     if reply.status is LinkStatus.IDLE and transaction.state is TransactionState.BEGUN:
         # The application believes in a transaction that no server has begun. What
