@@ -384,3 +384,12 @@ def test_errors_are_of_both_trees(auto, theirs):
     assert isinstance(caught.value, globaldb.IntegrityError)
     assert caught.value.args[0] == 1062
     assert caught.value.route.role is Role.WRITER
+
+
+def test_rows_that_matched_are_counted_where_that_was_asked_for(lab, theirs):
+    run(theirs, "INSERT INTO con VALUES (1, 'a')")
+    same = "UPDATE con SET v = 'a' WHERE id = 1"
+    flag = pymysql.constants.CLIENT.FOUND_ROWS
+    with connected(lab) as plain, connected(lab, client_flag=flag) as counting:
+        assert run(plain, same) == 0
+        assert run(counting, same) == 1
