@@ -66,6 +66,7 @@ def theirs(lab: Lab) -> Iterator[Any]:
     """PyMySQL's own connection to the writer, in autocommit: what others see."""
     with closing(pymysql.connect(**lab.options(FAR, WRITER), autocommit=True)) as raw:
         run(raw, "TRUNCATE con")
+        run(raw, "TRUNCATE child")
         yield raw
 
 
