@@ -39,9 +39,14 @@ demo: $(STAMP)
 	@$(BIN)/globaldb demo
 
 # Most tests wait for a wide-area network: several at a time take half as long. Those of
-# one file stay together, and share its lab.
+# one file stay together, and share its lab. Those that count or time what happens at the
+# next moment run by themselves, afterwards.
+test: ALONE := $(addprefix tests/lab/test_,round_trips.py faults_links.py lab_links.py \
+  verify.py)
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	  $(addprefix --ignore=,$(ALONE))
+	@$(BIN)/python -m pytest $(ALONE)
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check .

@@ -123,10 +123,6 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the node's state
             self._lose(node, error)
             return
-        if lease.connection.hung_up():
-            node.pool.checkin(lease, Outcome.DISCARD)
-            self._restarted_perhaps(node)
-            return
         outcome = Outcome.DISCARD
         try:
             sample = self._cluster.driver.sample(lease.connection, deadline)
@@ -144,16 +140,6 @@ class Monitor:
             self._keep_spare(node)
         finally:
             node.pool.checkin(lease, outcome)
-
-    def _restarted_perhaps(self, node: Node) -> None:
-        """Ask a node that has hung up on somebody: one connection's end is not its own.
-
-        But it may have restarted, and be older than it was.
-        """
-        node.doubt()
-        self._cluster.touch()
-        node.pool.drain()
-        self._probe_apart(node)
 
     def _probe_apart(self, node: Node) -> None:
         """Ask over a connection of its own."""

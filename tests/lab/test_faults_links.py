@@ -343,6 +343,8 @@ def test_a_read_lost_inside_a_read_only_transaction_is_no_write_in_doubt(
     lab: Lab, conn: Connection
 ) -> None:
     lab.lag(FAR, 0)
+    # As above.
+    until(lambda: served_by(conn).startswith(FAR) or looked_again(conn))
     conn.execute("BEGIN READ ONLY")
     conn.execute("SELECT 1")
     assert conn.last_route.reason == "read_only_transaction"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +20,7 @@ from mysql_family import (
     table,
     value,
 )
-from promises import FAR, HOME, cluster, until
+from promises import FAR, HOME, cluster
 
 import globaldb
 from globaldb.lab import Lab
@@ -388,32 +387,6 @@ def test_a_definition_costs_one_trip_and_brings_its_position(lab, conn):
     assert not conn.session.books.position_unknown
 
 
-def test_a_script_that_would_commit_one_half_is_refused(lab):
-    flag = pymysql.constants.CLIENT.MULTI_STATEMENTS
-    with connected(lab, autocommit=False, client_flag=flag) as conn:
-        with pytest.raises(pymysql.err.NotSupportedError, match="Nothing was sent"):
-            run(conn, "UPDATE mt SET v = 1; COMMIT; UPDATE mt SET v = 2")
-        conn.rollback()
-        assert value(conn, READ, (1,)) == 0
-
-
 def test_what_every_commit_does_is_not_changed_behind_the_session(conn):
     with pytest.raises(globaldb.SettingError, match="COMMIT AND CHAIN"):
         run(conn, "SET SESSION completion_type = 'CHAIN'")
-
-
-def test_a_connection_that_was_ended_is_not_taken_for_its_node(lab):
-    with cluster(lab, probe_interval=0.1) as found:
-        seen_everywhere(found)
-        conn = found.connect()
-        for _ in range(5):
-            with admin(lab, "ap-south-1-1") as reader:
-                reader.execute(
-                    "SELECT id FROM information_schema.processlist WHERE user = 'app'"
-                )
-                for (number,) in reader.fetchall():
-                    with contextlib.suppress(pymysql.err.MySQLError):
-                        reader.execute(f"KILL {number}")
-            assert value(conn, READ, (1,)) == 0
-            states = found.topology.nodes.values()
-            assert all(state.problem is None for state in states)

@@ -26,7 +26,7 @@ from globaldb.core.statement import (
 from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus
-from globaldb.errors import InternalError, NodeLostError, NotSupportedError
+from globaldb.errors import InternalError, NodeLostError
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
@@ -108,27 +108,11 @@ async def _handle(session: Session, work: Work) -> None:
     if _opaque_state(statement):
         # What it leaves behind nobody can make again elsewhere.
         work.statement = replace(statement, verdict=Verdict.PIN)
-    _refuse_halves(session, statement)
     await _begin_or_commit(session, statement)
     if is_setting(statement) and not statement.multiple:
         await make_setting(session, work, run)
     else:
         await run(session, work)
-
-
-def _refuse_halves(session: Session, statement: Statement) -> None:
-    """Refuse a script that ends the transaction and goes on, where another one begins.
-
-    MySQL begins it by itself outside autocommit; a physical connection is in autocommit,
-    and what comes behind COMMIT would be committed at once.
-    """
-    ends = statement.multiple and statement.reason in _ENDING
-    if ends and session.idiom.begins_anew and not session.autocommit:
-        raise NotSupportedError(
-            "a text of several statements cannot begin or end a transaction outside "
-            f"autocommit ({statement.reason.removeprefix('script_')} is among them). "
-            "Nothing was sent: send them one by one, or switch autocommit on"
-        )
 
 
 async def _begin_or_commit(session: Session, statement: Statement) -> None:
@@ -417,9 +401,6 @@ def _ack(work: Work, tag: str) -> bool:
 
 
 _Handler = Callable[["Session", "Work", Any], Awaitable[bool]]
-
-#: What a script has in it that begins or ends transactions.
-_ENDING = ("script_begin", "script_commit", "script_rollback")
 
 #: States of a transaction that a server has begun.
 _ON_SERVER = (TransactionState.OPEN, TransactionState.FAILED)
