@@ -20,7 +20,7 @@ from mysql_family import (
     table,
     value,
 )
-from promises import FAR, HOME, cluster
+from promises import FAR, HOME, cluster, until
 
 import globaldb
 from globaldb.lab import Lab
