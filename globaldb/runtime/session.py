@@ -64,6 +64,11 @@ class Session:
     on it that cannot be moved (a temporary table, a lock, LISTEN, a cursor).
     """
 
+    #: The connection that ran this session's last statement on the writer.
+    wrote_on: Any
+    #: The connection on which a routine may have left what nobody knows of.
+    untidy: Any
+
     def __init__(self, cluster: ClusterRuntime, shell: Shell) -> None:
         config = cluster.config
         self.id = cluster.next_session()
@@ -94,8 +99,7 @@ class Session:
         self._max_staleness = config.max_staleness
         self.lease: Lease[Any] | None = None
         self._of_writer = False
-        #: The connection that ran this session's last statement on the writer.
-        self.wrote_on: Any = None
+        self.wrote_on = self.untidy = None
         self.node: Node | None = None
         #: What the reader held was fenced by when it was taken.
         self.met: Position | None = None
@@ -112,9 +116,8 @@ class Session:
         self.applied_before: Settings = ()
         self.route: Route | None = None
         self.face: Any = None
-        #: The open transaction has left something on its reader: it cannot move. And
-        #: nobody knows what else a routine has left on the connection in use.
-        self.moored = self.untidy = False
+        #: The open transaction has left something on its reader: it cannot move.
+        self.moored = False
         #: The open transaction has only read so far, at a reader: what it has done.
         self.journal: Journal | None = None
         #: How the open transaction began, if it may turn out to only read.
@@ -385,9 +388,10 @@ class Session:
         elif self._chose_database(link):
             # Whoever has chosen none would be in this one: there is no way back.
             outcome = Outcome.DISCARD
-        elif self.untidy and outcome in (None, Outcome.REUSE):
+        elif self.untidy is link and outcome in (None, Outcome.REUSE):
             outcome = Outcome.CLEAN
-        self.untidy = False
+        if self.untidy is link:
+            self.untidy = None
         node.pool.checkin(lease, outcome or Outcome.REUSE)
 
     def _chose_database(self, link: Any) -> bool:

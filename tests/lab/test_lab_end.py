@@ -64,7 +64,7 @@ def processes_of(folder: Path) -> list[str]:
 
 
 def wait_until(reached: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not reached():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -360,6 +360,24 @@ def test_what_an_unseen_procedure_leaves_is_its_sessions_alone(lab):
                 assert rows(other, asked) == [(None, None)]
 
 
+def test_what_a_routine_puts_together_itself_is_wiped_off_its_connection(lab):
+    with cluster(lab, pool_max_size=2) as found:
+        seen_everywhere(found)
+        one, other = found.connect(), found.connect()
+        run(one, "DROP PROCEDURE IF EXISTS mt_dynamic")
+        run(
+            one,
+            "CREATE PROCEDURE mt_dynamic() BEGIN SET @text = 'SET @left = 7'; "
+            "PREPARE said FROM @text; EXECUTE said; END",
+        )
+        called = "CALL mt_dynamic()"
+        until(lambda: one.explain_route(called).statement == "opaque_body")
+        for _ in range(4):
+            run(one, called)
+            with other.using(route="writer"):
+                assert value(other, "SELECT @left FROM mt LIMIT 1") is None
+
+
 def test_a_definition_that_is_not_understood_commits_nothing(conn):
     run(conn, UPDATE, (1,))
     with pytest.raises(pymysql.err.ProgrammingError):

@@ -28,7 +28,7 @@ def company(
     alone = statement is not None and statement.alone
     script = statement is not None and statement.multiple
     if statement is not None and statement.reason == "opaque_body":
-        session.untidy = session.idiom.begins_anew
+        session.untidy = link if session.idiom.begins_anew else None
     return Trip(
         before=(*before, *session.transaction.pending),
         capture=capture and not script,
