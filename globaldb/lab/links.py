@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
-from globaldb.lab import child
-from globaldb.lab.errors import LabError
 from globaldb.lab.network import client_link, replication_link
+from globaldb.lab.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,28 +22,21 @@ class Links:
 
     def __init__(self, spec: LabSpec, book: AddressBook, log: Path) -> None:
         self._spec = spec
-        with log.open("ab") as errors:
-            self._process = child.start(
-                [sys.executable, "-P", "-m", "globaldb.lab.proxy"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=errors,
-            )
-        self._send(plan(spec, book))
+        proxy = "globaldb.lab.proxy"
+        self._worker = Worker("the proxy", proxy, plan=plan(spec, book), log=log)
 
     @property
     def pid(self) -> int:
         """The proxy's process id."""
-        return self._process.pid
+        return self._worker.pid
 
     def wait_ready(self) -> None:
         """Wait until every link listens."""
-        self._receive()
+        self._worker.wait_ready()
 
     def command(self, do: str, *arguments: Any) -> Any:
         """Have the proxy do something, and return its answer."""
-        self._send({"do": do, "with": arguments})
-        return self._receive()
+        return self._worker.command(do, *arguments)
 
     def lay_out(self) -> None:
         """Give every pair of regions the round-trip time that the plan has for it."""
@@ -73,30 +61,7 @@ class Links:
 
     def stop(self) -> None:
         """End the proxy and every connection through it."""
-        self._process.kill()
-        # A command that was never read may be left in the pipe.
-        with contextlib.suppress(BrokenPipeError), self._process:
-            pass
-
-    def _send(self, message: Any) -> None:
-        pipe = self._process.stdin
-        if pipe is None:
-            raise LabError("the proxy has no pipe")
-        try:
-            pipe.write(json.dumps(message).encode() + b"\n")
-            pipe.flush()
-        except OSError as failure:
-            raise LabError(f"the proxy is gone: {failure}") from failure
-
-    def _receive(self) -> Any:
-        pipe = self._process.stdout
-        line = pipe.readline() if pipe is not None else b""
-        if not line:
-            raise LabError("the proxy is gone; its log is beside the nodes'")
-        message = json.loads(line)
-        if "error" in message:
-            raise LabError(message["error"])
-        return message["result"]
+        self._worker.stop()
 
 
 def plan(spec: LabSpec, book: AddressBook) -> dict[str, Any]:
