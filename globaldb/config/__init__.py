@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from globaldb.config.address import NodeAddress, parse_node
-from globaldb.config.options import OPTIONS, Option
+from globaldb.config.option import Option
+from globaldb.config.options import OPTIONS
 from globaldb.config.resolve import configure
 from globaldb.config.secret import DriverOptions, Secret
 from globaldb.config.settings import Config

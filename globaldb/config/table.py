@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from globaldb.config import libpq, mysql
-from globaldb.config.options import OPTIONS, REFUSED, Option
+from globaldb.config.option import Option
+from globaldb.config.options import OPTIONS, REFUSED
 from globaldb.config.values import Kind
 from globaldb.core.consistency import Consistency
 
