@@ -92,6 +92,16 @@ class Topology:
         states = {name: NodeState(name, region) for name, region in nodes.items()}
         return cls(MappingProxyType(states))
 
+    def admit(self, name: str, region: str | None) -> Topology:
+        """Return the topology with node *name* too, of which nothing is known yet."""
+        nodes = {**self.nodes, name: NodeState(name, region)}
+        return self._next(nodes, self.epoch, changed=True)
+
+    def dismiss(self, name: str) -> Topology:
+        """Return the topology without node *name*. What epoch it had seen stays known."""
+        nodes = {known: state for known, state in self.nodes.items() if known != name}
+        return self._next(nodes, self.epoch, changed=True)
+
     @property
     def writer(self) -> NodeState | None:
         """The node that may be written to, or None while none is known."""

@@ -13,8 +13,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.lending import PoolLimits
-from globaldb.core.position import Position
-from globaldb.core.progress import Progress, Told
 from globaldb.core.reigns import Reigns
 from globaldb.core.selection import less_loaded, nearest
 from globaldb.core.shapes import Shapes
@@ -24,6 +22,7 @@ from globaldb.errors import InterfaceError, NoNodeAvailableError
 from globaldb.runtime import events
 from globaldb.runtime.catalog import CatalogKeeper
 from globaldb.runtime.freshness import Freshness, ask_writer
+from globaldb.runtime.heard import Heard
 from globaldb.runtime.lookout import Lookout
 from globaldb.runtime.monitor import Monitor
 from globaldb.runtime.node import Node
@@ -31,11 +30,10 @@ from globaldb.runtime.session_store import open_store
 from globaldb.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
-    from globaldb.config import Config
+    from globaldb.config import Config, NodeAddress
     from globaldb.core.knowledge import Knowledge
-    from globaldb.core.position import LogPosition
     from globaldb.core.topology import NodeState, Sample
     from globaldb.runtime.port import Driver
 
@@ -56,30 +54,30 @@ class ClusterRuntime:
         #: Text to statement, remembering what was asked for lately.
         self.lookup = knowledge.cache.lookup
         self.random = Random()
-        self._threads = 2 * len(config.nodes) + 1
-        self.worker = Worker(threads=self._threads)
-        self.nodes: dict[str, Node] = {}
-        for address in config.nodes:
-            node = Node(address, self, _limits(config))
-            self.nodes[node.name] = node
+        self.worker = Worker(threads=_threads(len(config.nodes)))
+        nodes = [Node(address, self, _limits(config)) for address in config.nodes]
+        #: Never changed in place: another mapping comes when a node comes or goes.
+        self.nodes: Mapping[str, Node] = {node.name: node for node in nodes}
+        #: Nodes that have left: whoever still holds a name finds what it meant.
+        self._left: dict[str, Node] = {}
+        #: Others may yet come to the nodes there are.
+        self.may_grow = False
+        #: No node is known yet, and somebody is looking for the first.
+        self.seeking = not nodes
         self._changed = threading.Condition()
         self.topology = Topology.of({n.name: n.region for n in self.nodes.values()})
         #: What `near` answered last, and for which topology: it changes with probes
         #: only, and is asked for by each statement that has to be placed.
         self._near: tuple[Topology | None, tuple[NodeState, ...]] = (None, ())
         self._failed_once: set[str] = set()
-        #: When the writer was asked where it is, and what it said.
-        self._progress = Progress()
-        self._telling = threading.Lock()
+        self._unfound = "no node is known"
+        self.heard = Heard()
         self.freshness = self._new_freshness()
         self.lookout = Lookout(self)
         self.system = ""
         #: Grows whenever another node than before is found to be the writer.
         self.reign = 0
         self._reigning: str | None = None
-        #: What the writer's clock showed last, when it was asked, and when it was heard.
-        self._clock: tuple[float, float, float] | None = None
-        self._tells_log = True
         #: Who was the writer, where positions do not tell that by themselves.
         self.reigns = Reigns()
         #: The promotions this process has seen or heard of.
@@ -131,7 +129,7 @@ class ClusterRuntime:
                 f"no writer is known; nothing was sent. {self._why()}. Try again "
                 "when the failover is over"
             )
-        return self.nodes[state.name]
+        return self.node(state.name)
 
     @property
     def home_region(self) -> str | None:
@@ -169,38 +167,69 @@ class ClusterRuntime:
         if not candidates:
             return None
         chosen = less_loaded(
-            candidates, lambda name: self.nodes[name].load, self.random.sample
+            candidates, lambda name: self.node(name).load, self.random.sample
         )
-        return self.nodes[chosen.name]
+        return self.node(chosen.name)
 
-    def writer_position_since(self, moment: float) -> Position | None:
-        """Return a position that covers everything committed before *moment*.
+    # Which nodes there are.
 
-        The oldest one the writer gave when asked after *moment* (monotonic seconds);
-        None when it was not asked since.
+    def node(self, name: str) -> Node:
+        """Return the node called *name*, also one that has left meanwhile."""
+        return self.nodes.get(name) or self._left[name]
+
+    def admit(self, address: NodeAddress) -> Node:
+        """Use the node at *address* too, from now on; return it.
+
+        Its role is not known before it has been asked.
         """
-        with self._telling:
-            log = self._progress.since(moment)
-        if log is not None:
-            return Position(log)
-        if self._clock is None or self._tells_log:
-            return None
-        clock, asked_at, _ = self._clock
-        return Position(moment=clock + moment - asked_at)
+        with self._changed:
+            known = self.nodes.get(str(address))
+            if known is not None:
+                return known
+            node = Node(address, self, _limits(self.config))
+            self._left.pop(node.name, None)
+            self.nodes = {**self.nodes, node.name: node}
+            self.seeking = False
+            self.worker.allow(_threads(len(self.nodes)))
+            self.topology = self.topology.admit(node.name, node.region)
+            self._changed.notify_all()
+        events.node_admitted(node.name, self.topology.version)
+        self.monitor.watch(node)
+        return node
 
-    def first_told(self, log: LogPosition) -> Told | None:
-        """Return how the writer was first heard to be at *log*, or behind it.
+    def dismiss(self, name: str, why: str) -> None:
+        """Use node *name* no more. What is lent of it is closed at its return."""
+        with self._changed:
+            node = self.nodes.get(name)
+            if node is None:
+                return
+            self._left[name] = node
+            self.nodes = {k: n for k, n in self.nodes.items() if k != name}
+            self._failed_once.discard(name)
+            self.topology = self.topology.dismiss(name)
+            self._changed.notify_all()
+        events.node_dismissed(name, why, self.topology.version)
+        self.monitor.forget(name)
+        node.pool.close()
 
-        None when nothing that this process heard of it covers that.
-        """
-        with self._telling:
-            return self._progress.first(log)
+    def sought(self, problem: str) -> None:
+        """Take in that no node was found, and why."""
+        with self._changed:
+            self.seeking, self._unfound = False, problem
+            self._changed.notify_all()
+
+    @property
+    def alone(self) -> bool:
+        """Whether the cluster is one node, and stays so."""
+        return len(self.nodes) == 1 and not self.may_grow
 
     # What nodes say.
 
     def observe(self, name: str, sample: Sample) -> None:
         """Take in one answer of node *name*."""
         with self._changed:
+            if name not in self.nodes:
+                return
             if self.system and sample.system and sample.system != self.system:
                 problem = (
                     f"it belongs to another database cluster ({sample.system}, "
@@ -240,36 +269,12 @@ class ClusterRuntime:
         if self._reigning != node.name:
             self._reigning = node.name
             self.reign = node.facts.reign = self.reign + 1
-        self._tells_log = sample.reached.log is not None
         node.facts.epoch = sample.position.timeline
-        if sample.clock is not None:
-            self._clock = sample.clock, sample.asked_at, monotonic()
-        self.told(sample.reached, sample.asked_at)
-
-    def clock_at(self, moment: float) -> float | None:
-        """Return the least that the writer's clock showed at *moment* (monotonic).
-
-        Seconds since 1970; None while it has not told.
-        """
-        if self._clock is None:
-            return None
-        clock, _, heard_at = self._clock
-        return clock + moment - heard_at
-
-    def told(self, position: Position, asked_at: float) -> None:
-        """Take in where the writer said it was when asked at *asked_at*."""
-        log, commit = position.log, position.xids is not None
-        if log is not None and log.timeline:
-            now = monotonic()
-            with self._telling:
-                self._progress.note(
-                    log, asked_at=asked_at, answered_at=now, commit=commit
-                )
+        self.heard.sampled(sample)
 
     def _compare(self, name: str, sample: Sample) -> None:
         """Learn of a reader's lag from which commits it has, and which not yet."""
-        with self._telling:
-            present, absent = self._progress.ages(sample.position, sample.asked_at)
+        present, absent = self.heard.ages(sample)
         learnt, now = self.nodes[name].catch_up, monotonic()
         if present is not None and present >= 0:
             learnt.at_most(present, now)
@@ -279,6 +284,8 @@ class ClusterRuntime:
     def lose(self, name: str, problem: str) -> None:
         """Take in that node *name* does not answer, and why."""
         with self._changed:
+            if name not in self.nodes:
+                return
             before = self.topology
             self.topology = before.lose(name, problem)
             self._failed_once.add(name)
@@ -287,11 +294,13 @@ class ClusterRuntime:
             self._changed.notify_all()
         if newly:
             self._doubt(name)
-            self.nodes[name].pool.drain()
+            self.node(name).pool.drain()
 
     def demoted(self, name: str) -> None:
         """Take in that node *name* has refused a write as a standby does."""
         with self._changed:
+            if name not in self.nodes:
+                return
             before = self.topology
             self.topology = before.demote(name)
             self._report(name, before)
@@ -313,7 +322,7 @@ class ClusterRuntime:
 
     def _doubt(self, name: str) -> None:
         """Let no decision stand that was made while *name* was believed in."""
-        self.nodes[name].doubt()
+        self.node(name).doubt()
         self.touch()
 
     def touch(self) -> None:
@@ -356,7 +365,7 @@ class ClusterRuntime:
             node.pool.forget_after_fork()
         self.monitor = Monitor(self)
         self.catalog = self.catalog.after_fork()
-        self._telling = threading.Lock()
+        self.heard.forget_after_fork()
         self.freshness = self._new_freshness()
         self.lookout = Lookout(self)
         for session in list(self.sessions):
@@ -381,14 +390,20 @@ class ClusterRuntime:
         return any(state.reachable for state in self.topology.nodes.values())
 
     def _all_failed(self) -> bool:
-        return self._closed or len(self._failed_once) == len(self.nodes)
+        if self._closed or self.seeking:
+            return self._closed
+        return self._failed_once >= self.nodes.keys()
 
     def _why(self) -> str:
-        return "; ".join(
-            f"{state.name}: {state.problem or 'no answer yet'}"
-            if not state.reachable
-            else f"{state.name}: {state.role.value}"
-            for state in self.topology.nodes.values()
+        return (
+            self._unfound
+            if not self.nodes
+            else "; ".join(
+                f"{state.name}: {state.problem or 'no answer yet'}"
+                if not state.reachable
+                else f"{state.name}: {state.role.value}"
+                for state in self.topology.nodes.values()
+            )
         )
 
     def _wait_for(self, condition: Any, deadline: float) -> None:
@@ -398,6 +413,10 @@ class ClusterRuntime:
                 if remaining <= 0:
                     return
                 self._changed.wait(remaining)
+
+
+def _threads(nodes: int) -> int:
+    return 2 * nodes + 1
 
 
 def _limits(config: Config) -> PoolLimits:

@@ -45,6 +45,16 @@ def statement(session: Session, work: Work, seconds: float, problem: object) -> 
     )
 
 
+def node_admitted(name: str, version: int) -> None:
+    """Log that a node has come to the cluster."""
+    logger.info("node_admitted node=%s version=%s", name, version)
+
+
+def node_dismissed(name: str, why: str, version: int) -> None:
+    """Log that a node has left the cluster, and why."""
+    logger.info("node_dismissed node=%s why=%s version=%s", name, why, version)
+
+
 def node_changed(state: NodeState, version: int, epoch: int) -> None:
     """Log what a node is now; a node that does not answer is worth a look."""
     logger.log(

@@ -40,28 +40,50 @@ class Monitor:
         self._wake: dict[str, threading.Event] = {}
         self._threads: list[threading.Thread] = []
         self._needed_at = 0.0
+        self._started = threading.Event()
 
     def start(self) -> None:
         """Ask from now on; wakes threads that rest because no session was open."""
         rested = monotonic() - self._needed_at > _LINGER
         self._needed_at = monotonic()
-        if self._threads:
+        if self._started.is_set():
             if rested:
                 self.hurry()
             return
         with self._lock:
-            if self._threads or self._stopping.is_set():
+            if self._started.is_set() or self._stopping.is_set():
                 return
+            self._started.set()
             for node in self._cluster.nodes.values():
-                wake = self._wake[node.name] = threading.Event()
-                thread = threading.Thread(
-                    target=self._watch,
-                    args=(node, wake),
-                    name=f"globaldb-monitor-{node.name}",
-                    daemon=True,
-                )
-                thread.start()
-                self._threads.append(thread)
+                self._begin(node)
+
+    def watch(self, node: Node) -> None:
+        """Ask *node* too, which has come to the cluster; if nodes are asked at all."""
+        with self._lock:
+            if self._started.is_set() and not self._stopping.is_set():
+                self._begin(node)
+
+    def forget(self, name: str) -> None:
+        """Ask node *name* no more: it has left the cluster."""
+        with self._lock:
+            wake = self._wake.get(name)
+            self._wake = {k: w for k, w in self._wake.items() if k != name}
+            # Those of nodes that have left earlier have ended meanwhile.
+            self._threads = [each for each in self._threads if each.is_alive()]
+        if wake is not None:
+            wake.set()
+
+    def _begin(self, node: Node) -> None:
+        wake = threading.Event()
+        self._wake = {**self._wake, node.name: wake}
+        thread = threading.Thread(
+            target=self._watch,
+            args=(node, wake),
+            name=f"globaldb-monitor-{node.name}",
+            daemon=True,
+        )
+        thread.start()
+        self._threads.append(thread)
 
     def hurry(self, name: str | None = None) -> None:
         """Ask node *name* now, or all of them."""
@@ -79,7 +101,7 @@ class Monitor:
 
     def _watch(self, node: Node, wake: threading.Event) -> None:
         interval = self._cluster.config.probe_interval
-        while not self._stopping.is_set():
+        while self._wake.get(node.name) is wake and not self._stopping.is_set():
             wake.clear()
             try:
                 self._probe(node)

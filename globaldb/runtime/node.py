@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.catchup import CatchUp
 from globaldb.core.fence import Facts
+from globaldb.core.topology import NodeState
 from globaldb.runtime.pool import Pool
 
 if TYPE_CHECKING:
     from globaldb.config import NodeAddress
     from globaldb.core.lending import PoolLimits
     from globaldb.core.position import LogPosition, Position
-    from globaldb.core.topology import NodeState
     from globaldb.runtime.cluster import ClusterRuntime
 
+
+_GONE = "it is no longer part of the cluster"
 
 #: Trips whose times are remembered.
 _TRIPS = 16
@@ -61,7 +63,10 @@ class Node:
     @property
     def state(self) -> NodeState:
         """What the cluster believes about this node now."""
-        return self._cluster.topology.nodes[self.name]
+        state = self._cluster.topology.nodes.get(self.name)
+        return (
+            NodeState(self.name, self.region, problem=_GONE) if state is None else state
+        )
 
     @property
     def region(self) -> str | None:
@@ -109,7 +114,7 @@ class Node:
         if position.log is not None:
             self.saw(position.log)
         self.took(monotonic() - asked_at)
-        self._cluster.told(position, asked_at)
+        self._cluster.heard.told(position, asked_at)
 
     def doubt(self) -> None:
         """Take back what is known of its position: it may have restarted.

@@ -238,7 +238,7 @@ class Session:
         staleness = self._max_staleness
         bound = None
         if staleness is not None:
-            bound = self.cluster.writer_position_since(monotonic() - staleness)
+            bound = self.cluster.heard.since(monotonic() - staleness)
         default = self.settings.value_of("default_transaction_isolation")
         return Intent(
             self._consistency,

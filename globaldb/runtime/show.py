@@ -72,7 +72,7 @@ def _position(state: NodeState) -> str | None:
 
 def _fence(cluster: ClusterRuntime, state: NodeState) -> str | None:
     """Name the fence by which a session's own writes are found at a node."""
-    able = cluster.nodes[state.name].facts.abilities
+    able = cluster.node(state.name).facts.abilities
     if able is None:
         return None
     if state.role is Role.WRITER:
@@ -80,7 +80,7 @@ def _fence(cluster: ClusterRuntime, state: NodeState) -> str | None:
     writer = cluster.topology.writer
     if writer is None:
         return best(able).value
-    told = cluster.nodes[writer.name].facts.now
+    told = cluster.node(writer.name).facts.now
     return means_between(told, able).value
 
 

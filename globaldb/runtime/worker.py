@@ -27,9 +27,13 @@ class Worker:
     """
 
     def __init__(self, *, threads: int = 3, linger: float = 5.0) -> None:
-        self._limit: Final = threads
+        self._limit = threads
         self._linger: Final = linger
         self._crew = _Crew(threads, linger)
+
+    def allow(self, threads: int) -> None:
+        """Let up to *threads* threads run from now on; never fewer than before."""
+        self._limit = self._crew.limit = max(self._limit, threads)
 
     def submit(self, *jobs: Callable[[], object]) -> None:
         """Run *jobs* soon, on another thread.
@@ -72,7 +76,7 @@ class _Crew:
         self.jobs: deque[Callable[[], object]] = deque()
         self.threads: set[threading.Thread] = set()
         self.failures = 0
-        self._limit: Final = limit
+        self.limit = limit
         self._linger: Final = linger
         self._idle = 0
         self._closed = False
@@ -104,7 +108,7 @@ class _Crew:
     def _recruit(self) -> None:
         """Start threads for the jobs that no idle thread will take."""
         wanted = len(self.jobs) - self._idle
-        for _ in range(min(wanted, self._limit - len(self.threads))):
+        for _ in range(min(wanted, self.limit - len(self.threads))):
             thread = threading.Thread(
                 target=self._work, name="globaldb-worker", daemon=True
             )

@@ -64,7 +64,7 @@ class Snapshot:
         problem: Exception | None = None
         deadline = monotonic() + cluster.config.connect_timeout
         for state in cluster.near():
-            address = cluster.nodes[state.name].address
+            address = cluster.node(state.name).address
             try:
                 link = cluster.driver.open(cluster.config, address, deadline)
             except Exception as error:  # noqa: BLE001 - raised below, if no other serves

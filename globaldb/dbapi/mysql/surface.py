@@ -47,7 +47,7 @@ class Common:
     def options(self) -> dict[str, Any]:
         """PyMySQL's options, as far as they concern more than the way to a node."""
         config = self.cluster.config
-        first = config.nodes[0]
+        first = next(iter(self.cluster.nodes.values())).address
         place: dict[str, Any] = {"host": first.host, "port": first.port}
         if first.is_socket:
             place = {"unix_socket": first.host}

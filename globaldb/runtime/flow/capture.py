@@ -78,7 +78,7 @@ async def leave_reader(session: Session) -> bool:
     Returns False when that reader can no longer tell: then only the writer will do.
     """
     books = session.books
-    node = session.cluster.nodes[books.read_node or ""]
+    node = session.cluster.node(books.read_node or "")
     state = node.state
     position, sampled_at = state.position, state.sampled_at
     if not position or sampled_at is None:

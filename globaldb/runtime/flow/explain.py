@@ -38,7 +38,7 @@ def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
         names = [state.name for state in near]
         if names:
             name = stay if stay in names else names[0]
-            role = session.cluster.topology.nodes[name].role
+            role = session.cluster.node(name).state.role
             floor = session.books.requirement(reads)
             why = decision.reason
             return _explained(session, name, role, why, statement, floor=floor)
@@ -60,7 +60,7 @@ def _explained(
     return Route(
         role=role,
         node=name,
-        region=session.cluster.topology.nodes[name].region if name else None,
+        region=session.cluster.node(name).region if name else None,
         reason=reason,
         verdict=statement.verdict.value,
         statement=statement.reason,

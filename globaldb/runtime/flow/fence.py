@@ -151,7 +151,7 @@ def _moment(
         if not node.facts.now.reports_lag:
             # What is still on its way is in no replica's own account of its lag.
             lag = max(lag, session.cluster.config.safe_lag_window)
-        clock = session.cluster.clock_at(asked_at)
+        clock = session.cluster.heard.clock_at(asked_at)
         moment = None if clock is None else clock - lag
     return None if moment is None else moment - MARGIN
 

@@ -46,7 +46,7 @@ async def before_native(session: Session, work: Work) -> None:
         return
     if left_to_reader(session):
         for state in session.cluster.near(region=session.region_option):
-            node = session.cluster.nodes[state.name]
+            node = session.cluster.node(state.name)
             if state.role is Role.READER and not node.forwards:
                 await _look(session, node, work.deadline)
     refuse_at_forwarder(session, work.statement, work.source)
@@ -119,7 +119,7 @@ async def _borrow(
     near = cluster.near(region=session.region_option)
     stay = session.books.read_node
     if any(state.name == stay for state in near):
-        node: Node | None = cluster.nodes[stay or ""]
+        node: Node | None = cluster.node(stay or "")
     else:
         node = cluster.pick(region=session.region_option)
     if node is None or node.state.role is not Role.READER:

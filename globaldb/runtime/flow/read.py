@@ -140,7 +140,7 @@ def _nearest(
     if required is not None and len(near) > 1:
         return _soonest(session, required, near, stay)
     if stay is not None:
-        return cluster.nodes[stay]
+        return cluster.node(stay)
     return cluster.pick(region=session.region_option, without=tried)
 
 
@@ -152,26 +152,26 @@ def _soonest(
     A session stays where it is if that is as good: what it has seen there would have
     to be known before it leaves.
     """
-    nodes = session.cluster.nodes
+    node_of = session.cluster.node
 
     def has_it(state: NodeState) -> bool:
-        place = place_at(session, nodes[state.name], required)
+        place = place_at(session, node_of(state.name), required)
         return isinstance(place, Place) and place.caught_up
 
     ready = [state for state in near if has_it(state)]
     if any(state.name == stay for state in ready):
-        return nodes[stay or ""]
+        return node_of(stay or "")
     if ready:
         sample = session.cluster.random.sample
-        return nodes[less_loaded(ready, lambda name: nodes[name].load, sample).name]
+        return node_of(less_loaded(ready, lambda name: node_of(name).load, sample).name)
 
     def cost(state: NodeState) -> tuple[float, int]:
-        node = nodes[state.name]
+        node = node_of(state.name)
         leaving = 0.0 if stay in (None, state.name) else node.trip or 0.0
         wait = Wait(session, node, required, None)
         return wait.outlook.cost + leaving, node.load
 
-    return nodes[min(near, key=cost).name]
+    return node_of(min(near, key=cost).name)
 
 
 async def _read_at(session: Session, attempts: _Attempts, place: Place) -> _Outcome:

@@ -88,7 +88,7 @@ def _in_order(session: Session, position: Position) -> Position:
     log = position.log
     if log is None or isinstance(log, Lsn):
         return position
-    told = session.cluster.first_told(log)
+    told = session.cluster.heard.first(log)
     whole = None if told is None else told.position
     return replace(position, log=whole)
 
@@ -102,6 +102,6 @@ async def _forget(session: Session, shared: Shared, block: Block) -> None:
 def _key(session: Session, block: Block) -> str:
     """Return what the store knows the user by: one for each database cluster."""
     cluster = session.cluster
-    # MySQL has no name for a cluster: it is known by its nodes.
-    name = cluster.system or ",".join(sorted(cluster.nodes))
+    # MySQL has no name for a cluster: it is known by the nodes that were configured.
+    name = cluster.system or ",".join(sorted(map(str, cluster.config.nodes)))
     return f"{name}\0{block.name}"

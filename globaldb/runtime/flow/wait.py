@@ -24,7 +24,7 @@ def price(session: Session) -> float:
     """
     cluster = session.cluster
     writer = cluster.topology.writer
-    trip = None if writer is None else cluster.nodes[writer.name].trip
+    trip = None if writer is None else cluster.node(writer.name).trip
     return cluster.config.fence_wait if trip is None else trip
 
 
@@ -48,7 +48,7 @@ class Wait:
         self.waited = 0.0
         told = None
         if required.log is not None:
-            told = session.cluster.first_told(required.log)
+            told = session.cluster.heard.first(required.log)
         #: A commit of this process: what becomes of it says how readers lag.
         self._commit = (
             told is not None

@@ -143,7 +143,7 @@ def _done(
 
 def worth_capturing(session: Session, statement: Statement) -> bool:
     """Whether anybody could need the position: a lone node has no readers."""
-    return len(session.cluster.nodes) > 1 or statement.verdict not in READS
+    return not session.cluster.alone or statement.verdict not in READS
 
 
 def refuse_foreign(session: Session, statement: Statement, lease: Lease[Any]) -> None:
