@@ -27,6 +27,11 @@ class Option:
     #: Variables of other programs that supply the value when nothing else does.
     variables: tuple[str, ...] = ()
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be given several times in one place: all of them count."""
+        return self.kind in (Kind.NODES, Kind.PATTERNS)
+
     def read(self, raw: object) -> object:
         """Return *raw* as this option's value.
 
@@ -51,7 +56,7 @@ class Option:
         """
         if self.may_be_none:
             return False
-        return raw is None or (raw == "" and self.kind is not Kind.NODES)
+        return raw is None or (raw == "" and not self.repeatable)
 
     def check_range(self, value: float) -> None:
         """Raise `ConfigurationError` when *value* is outside the limits."""

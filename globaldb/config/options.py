@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 #: Where the nodes come from; one of these names a cluster completely.
-NODE_SOURCES: Final = ("node", "host", "cluster", "global_cluster")
+NODE_SOURCES: Final = ("node", "host", "cluster", "global_cluster", "srv")
 
 OPTIONS: Final[tuple[Option, ...]] = (
     # Where
@@ -40,7 +40,35 @@ OPTIONS: Final[tuple[Option, ...]] = (
         variables=("PGPORT",),
     ),
     Option("cluster", Kind.TEXT, "A cluster described in globaldb.toml"),
-    Option("global_cluster", Kind.TEXT, "An Aurora global database; not yet available"),
+    Option(
+        "global_cluster",
+        Kind.TEXT,
+        "An Aurora global database, as the RDS API knows it",
+    ),
+    Option("srv", Kind.TEXT, "A name whose SRV records in the DNS list the nodes"),
+    Option(
+        "host_pattern",
+        Kind.PATTERNS,
+        "How instances of a region are reached: REGION@HOST[:PORT] with ? for the "
+        "identifier",
+    ),
+    Option(
+        "track_changes",
+        Kind.SWITCH,
+        "Whether nodes that come and go are found while running",
+        default=True,
+    ),
+    Option(
+        "discover_replicas",
+        Kind.SWITCH,
+        "Whether the standbys that PostgreSQL's writer sees become nodes",
+        default=False,
+    ),
+    Option(
+        "dns_server",
+        Kind.TEXT,
+        "Name server to ask instead of the system's: HOST or HOST:PORT",
+    ),
     Option(
         "engine",
         Kind.ENGINE,
@@ -73,6 +101,27 @@ OPTIONS: Final[tuple[Option, ...]] = (
         Kind.TEXT,
         "File with a password per node, default ~/.pgpass",
         variables=("PGPASSFILE",),
+    ),
+    Option(
+        "iam_auth",
+        Kind.SWITCH,
+        "Whether the password is a token of AWS IAM, signed for each node",
+        default=False,
+    ),
+    Option(
+        "secret",
+        Kind.TEXT,
+        "ARN or name of the secret in AWS Secrets Manager that holds user and password",
+    ),
+    Option(
+        "secret_region",
+        Kind.TEXT,
+        "Region whose Secrets Manager is asked; the ARN's, else the application's",
+    ),
+    Option(
+        "rds_ca",
+        Kind.TEXT,
+        "File with the certificates of Amazon RDS, trusted for hosts of RDS",
     ),
     Option(
         "service", Kind.TEXT, "Section of pg_service.conf", variables=("PGSERVICE",)

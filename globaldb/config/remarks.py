@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from globaldb.config import libpq, mysql
+from globaldb.config.authentication import BUNDLE, uses_rds_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,7 +18,7 @@ PROVING = frozenset({"verify-ca", "verify-full"}) | mysql.PROVING
 def about_region(region: str | None, nodes: Iterable[NodeAddress]) -> list[str]:
     """Remark that no node is in *region*; a node of unknown region might be."""
     regions = {node.region for node in nodes}
-    if region is None or region in regions or None in regions:
+    if region is None or not regions or not regions.isdisjoint((region, None)):
         return []
     return [f"no node is in region {region}; the nearest will be used"]
 
@@ -39,6 +40,21 @@ def about_tls(
         for node in nodes
         if not node.stays_here
     ]
+
+
+def about_rds(
+    nodes: Iterable[NodeAddress], driver: Mapping[str, Any], bundle: str | None
+) -> list[str]:
+    """Remark that a host of RDS is there and nothing says which certificates to trust."""
+    given = [driver.get(name) for name in ("sslrootcert", "ssl", "ssl_ca", "ssl_capath")]
+    if bundle is not None or any(given):
+        return []
+    return [
+        f"node {node} is one of Amazon RDS, whose certificates few machines know; "
+        f"download {BUNDLE} and name it with rds_ca="
+        for node in nodes
+        if uses_rds_certificate(node.host)
+    ][:1]
 
 
 def about_variables(environ: Mapping[str, str]) -> list[str]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from globaldb.config import libpq, mysql, remarks
-from globaldb.config.address import NodeAddress, checked_host, parse_node
-from globaldb.config.options import DRIVER_SECRETS, NODE_SOURCES, OPTIONS
-from globaldb.config.passfile import SOCKET_FOLDERS, PassFile, read_passfile
+from globaldb.config import authentication, libpq, mysql, remarks
+from globaldb.config.nodes import find_discovery, find_nodes
+from globaldb.config.options import DRIVER_SECRETS, OPTIONS
+from globaldb.config.passfile import PassFile, read_passfile
 from globaldb.config.secret import DriverOptions
 from globaldb.config.settings import Config
 from globaldb.config.sources import (
@@ -29,12 +29,13 @@ from globaldb.config.sources import (
 from globaldb.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 DEFAULTS: Final = {option.name: option.default for option in OPTIONS}
-DEFAULT_PORTS: Final = {"postgresql": 5432, "mysql": 3306}
 #: Options that are used up here and are no field of the result.
-USED_UP: Final = frozenset({*NODE_SOURCES, "port", "service", "passfile", "engine"})
+USED_UP: Final = frozenset(
+    ("node", "host", "cluster", "port", "service", "passfile", "engine")
+)
 
 
 def configure(
@@ -60,8 +61,11 @@ def configure(
     engine = found.engine
     nodes = find_nodes(found)
     values = {name: found.value(name) for name in DEFAULTS if name not in USED_UP}
+    values |= find_discovery(found, nodes)
     check_together(found)
     driver = driver_options(found, environ)
+    authentication.check(found, driver)
+    values["rds_ca"] = authentication.checked_bundle(found, home)
     passfile, passfile_note = find_passfile(found, home)
     return Config(
         **values,
@@ -73,6 +77,7 @@ def configure(
             *passfile_note,
             *remarks.about_region(values["region"], nodes),
             *remarks.about_tls(nodes, driver, engine),
+            *remarks.about_rds(nodes, driver, values["rds_ca"]),
             *remarks.about_variables(environ),
         ),
         sources=MappingProxyType({k: g.source for k, g in found.merged.items()}),
@@ -155,64 +160,6 @@ def machine_layer(home: Path, engine: str) -> Layer:
     return layer
 
 
-def find_nodes(found: Gathered) -> tuple[NodeAddress, ...]:
-    """Return the nodes that the strongest layer with any source of them names."""
-    port = found.value("port") or DEFAULT_PORTS[found.engine]
-    source, layer = node_source(found.layers)
-    if source == "cluster":
-        source, layer = node_source((found.cluster,))
-        if source is None:
-            raise ConfigurationError(
-                f"cluster {found.value('cluster')!r} in globaldb.toml lists no nodes; "
-                "give it node = ['REGION@HOST:PORT', ...]"
-            )
-    if source == "global_cluster":
-        raise ConfigurationError(
-            "global_cluster is not yet available in this version; list the nodes "
-            "with node=REGION@HOST:PORT"
-        )
-    if source == "node":
-        return distinct(tuple(parse_node(n, port) for n in layer["node"].value))
-    host = layer["host"].value if source else default_host(found.engine, port)
-    return (NodeAddress(None, checked_host(host), port),)
-
-
-def node_source(layers: Iterable[Layer]) -> tuple[str | None, Layer]:
-    """Return which option of the strongest layer names the nodes, and that layer."""
-    for layer in layers:
-        here = [name for name in NODE_SOURCES if name in layer]
-        if len(here) > 1:
-            both = " and ".join(f"{name} ({layer[name].source})" for name in here)
-            raise ConfigurationError(
-                f"the nodes are given in {len(here)} ways: {both}; choose one"
-            )
-        if here:
-            return here[0], layer
-    return None, {}
-
-
-def distinct(nodes: tuple[NodeAddress, ...]) -> tuple[NodeAddress, ...]:
-    """Return *nodes*; `ConfigurationError` when two are the same server."""
-    seen: set[tuple[str, int]] = set()
-    for node in nodes:
-        place = (node.host.lower(), node.port)
-        if place in seen:
-            raise ConfigurationError(f"node {node} is listed twice")
-        seen.add(place)
-    return nodes
-
-
-def default_host(
-    engine: str, port: int, folders: Iterable[str] = SOCKET_FOLDERS
-) -> str:
-    """Return the host when nobody names one: the local socket if there is one."""
-    if engine == "postgresql":
-        for folder in folders:
-            if Path(folder, f".s.PGSQL.{port}").exists():
-                return folder
-    return "localhost"
-
-
 def driver_options(found: Gathered, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return what the driver gets as it is."""
     given = {k: g for k, g in found.merged.items() if k in libpq.PARAMETERS}
@@ -260,7 +207,8 @@ def mysql_options(given: Layer) -> dict[str, Any]:
 
 def find_passfile(found: Gathered, home: Path) -> tuple[PassFile, tuple[str, ...]]:
     """Return the password file in force and remarks about it."""
-    if found.engine != "postgresql" or found.value("password") is not None:
+    elsewhere = any(found.value(name) for name in authentication.SOURCES)
+    if found.engine != "postgresql" or elsewhere:
         return PassFile(), ()
     named = found.value("passfile")
     path = home / ".pgpass" if named is None else Path(named).expanduser()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from globaldb.config import mysql
+from globaldb.config.authentication import uses_rds_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from globaldb.config.passfile import PassFile
     from globaldb.config.secret import DriverOptions, Secret
     from globaldb.core.consistency import Consistency
+    from globaldb.core.endpoints import HostPattern
 
 #: Driver options that belong to TLS, and are the same for every node but for sslmode.
 TLS_OPTIONS = (
@@ -40,10 +42,29 @@ class Config:
     """
 
     engine: Literal["postgresql", "mysql"]
+    #: Those named; none where a source of nodes is.
     nodes: tuple[NodeAddress, ...]
+    #: The port of a node that is found without one.
+    default_port: int
+    global_cluster: str | None
+    #: The full name, ``_postgresql._tcp.`` in front.
+    srv: str | None
+    #: At most one a region.
+    host_pattern: tuple[HostPattern, ...]
+    track_changes: bool
+    discover_replicas: bool
+    #: Address and port.
+    dns_server: tuple[str, int] | None
     database: str | None
     user: str | None
     password: Secret | None
+    #: The password is a token of AWS IAM.
+    iam_auth: bool
+    #: What AWS Secrets Manager keeps user and password under: its ARN or name.
+    secret: str | None
+    secret_region: str | None
+    #: Path of the certificates that sign those of RDS hosts.
+    rds_ca: str | None
     application_name: str | None
     region: str | None
     consistency: Consistency | None
@@ -93,7 +114,10 @@ class Config:
         return self.sources.get(option, "default")
 
     def password_for(self, node: NodeAddress) -> Secret | None:
-        """Return the password for *node*: the one for all, else the password file's."""
+        """Return the password for *node*: the one for all, else the password file's.
+
+        What AWS keeps or signs is not here: it is another from time to time.
+        """
         if self.password is not None or self.user is None:
             return self.password
         return self.passfile.password(node, self.database or self.user, self.user)
@@ -104,13 +128,18 @@ class Config:
         Off this machine the server must prove its name (``verify-full`` against the
         system's certificates) unless sslmode says otherwise; for MySQL ssl_mode
         (``verify_identity``). On it TLS is off unless asked for: a refused attempt
-        costs a round trip.
+        costs a round trip. A token of IAM never goes without TLS.
         """
+        stays_here = node.stays_here and not self.iam_auth
+        trusted = self.rds_ca if uses_rds_certificate(node.host) else None
         if self.engine == "mysql":
-            return mysql.tls(self.driver_options, stays_here=node.stays_here)
+            own = {} if trusted is None else {"ssl_ca": trusted}
+            return mysql.tls({**self.driver_options, **own}, stays_here=stays_here)
         given = {k: v for k, v in self.driver_options.items() if k in TLS_OPTIONS}
-        if node.stays_here:
+        if stays_here:
             return {"sslmode": "disable"} | given
+        if trusted is not None:
+            given["sslrootcert"] = trusted
         mode = given.setdefault("sslmode", "verify-full")
         if mode == "verify-full":
             given.setdefault("sslrootcert", "system")

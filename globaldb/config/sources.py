@@ -51,7 +51,7 @@ class Surroundings:
 def read_layer(pairs: Iterable[tuple[str, object]], source: str, place: str) -> Layer:
     """Return *pairs* (option name, raw value) as a layer called *source*.
 
-    Raises `ConfigurationError` for a name that is unknown or given twice (``node`` may
+    Raises `ConfigurationError` for a name that is unknown or given twice (some may
     be repeated) and for a value that cannot be read; *place* says where it stood.
     """
     layer: Layer = {}
@@ -65,7 +65,7 @@ def read_layer(pairs: Iterable[tuple[str, object]], source: str, place: str) -> 
             raise ConfigurationError(f"{error} ({source})") from None
         earlier = layer.get(option.name)
         if earlier is not None:
-            if option.name != "node":
+            if not option.repeatable:
                 raise ConfigurationError(f"{option.name} is given twice {place}")
             value = (*earlier.value, *value)
         layer[option.name] = Given(value, source)
@@ -103,7 +103,8 @@ def environment_layer(environ: Mapping[str, str]) -> Layer:
             )
         text = environ[variable]
         if text:
-            raw = text.replace(",", " ").split() if name == "node" else text
+            several = name in BY_NAME and BY_NAME[name].repeatable
+            raw = text.replace(",", " ").split() if several else text
             layer |= read_layer([(name, raw)], variable, f"in {variable}")
     return layer
 

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from globaldb.config import libpq, mysql
-from globaldb.config.option import Option
 from globaldb.config.options import OPTIONS, REFUSED
 from globaldb.config.values import Kind
 from globaldb.core.consistency import Consistency
+
+if TYPE_CHECKING:
+    from globaldb.config.option import Option
 
 BEGIN = "<!-- options: generated from globaldb/config/options.py -->"
 END = "<!-- end of options -->"

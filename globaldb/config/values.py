@@ -38,6 +38,7 @@ class Kind(Enum):
     CONSISTENCY = "consistency"
     ENGINE = "engine"
     NODES = "node, repeatable"
+    PATTERNS = "pattern, repeatable"
     NAMES = "names with commas between"
     OBJECT = "Python object"
 
@@ -159,13 +160,13 @@ def read_engine(name: str, raw: object) -> str:
 
 
 def read_nodes(name: str, raw: object) -> tuple[str, ...]:
-    """Return the nodes in *raw*, one text or several, not yet taken apart."""
+    """Return what may be repeated, one text or several, not yet taken apart."""
     if isinstance(raw, str):
         raw = [raw]
     if not isinstance(raw, Sequence) or not all(isinstance(n, str) for n in raw):
         raise ConfigurationError(f"{name} must be a text or a list of texts")
     if not raw:
-        raise ConfigurationError(f"{name} is an empty list; name at least one node")
+        raise ConfigurationError(f"{name} is an empty list; give at least one")
     return tuple(raw)
 
 
@@ -188,6 +189,7 @@ READERS: Final[Mapping[Kind, Callable[[str, object], object]]] = {
     Kind.CONSISTENCY: read_consistency,
     Kind.ENGINE: read_engine,
     Kind.NODES: read_nodes,
+    Kind.PATTERNS: read_nodes,
     Kind.NAMES: read_names,
     Kind.OBJECT: read_object,
 }

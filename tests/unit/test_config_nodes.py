@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from globaldb.config import NodeAddress, configure, parse_node
-from globaldb.config.resolve import default_host
+from globaldb.config.nodes import default_host
 from globaldb.errors import ConfigurationError
 
 
@@ -59,13 +59,6 @@ def test_two_ways_to_name_nodes_in_one_place_contradict(read):
 def test_a_node_listed_twice_is_refused(read):
     with pytest.raises(ConfigurationError, match="node eu@A:1 is listed twice"):
         read(node=["us@a:1", "eu@A:1"])
-
-
-def test_global_cluster_says_that_it_does_not_exist_yet(read):
-    with pytest.raises(
-        ConfigurationError, match="not yet available in this version; list the nodes"
-    ):
-        read("postgresql:///db?global_cluster=orders")
 
 
 def test_without_a_host_the_local_socket_is_taken_if_there_is_one(tmp_path):

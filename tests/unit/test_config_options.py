@@ -52,7 +52,8 @@ def test_defaults_are_those_of_the_design(read):
 
 
 def test_every_option_is_a_field_and_every_field_an_option_or_an_outcome():
-    outcomes = {"nodes", "engine", "driver_options", "passfile", "notes", "sources"}
+    outcomes = {"nodes", "engine", "default_port", "driver_options", "passfile"}
+    outcomes |= {"notes", "sources"}
     options = {option.name for option in OPTIONS} - USED_UP
     assert {field.name for field in fields(Config)} == options | outcomes
 
