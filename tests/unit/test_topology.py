@@ -191,3 +191,19 @@ class TopologyMachine(RuleBasedStateMachine):
 
 TestTopologyMachine = TopologyMachine.TestCase
 TestTopologyMachine.settings = settings(max_examples=60, stateful_step_count=25)
+
+
+def test_a_node_that_comes_is_not_believed_to_be_anything() -> None:
+    before = Topology.of({"a": None})
+    after = before.admit("b", "eu-west-1")
+    assert after.nodes["b"].role is Role.UNKNOWN
+    assert not after.nodes["b"].reachable
+    assert after.version == before.version + 1
+    assert "b" not in before.nodes
+
+
+def test_an_old_writer_is_not_believed_again_when_the_new_one_has_left() -> None:
+    topology = Topology.of({"a": None, "b": None})
+    topology = topology.observe("b", sample(W, timeline=2)).dismiss("b")
+    assert topology.writer is None
+    assert topology.observe("a", sample(W, timeline=1)).writer is None
