@@ -22,6 +22,7 @@ from globaldb.dbapi.mysql.cursor import routed
 from globaldb.dbapi.mysql.query import run, run_hot
 from globaldb.dbapi.mysql.same import left, makes_id
 from globaldb.dbapi.mysql.story import Story, raise_both
+from globaldb.dbapi.mysql.told import Told
 from globaldb.dbapi.mysql.work import QueryWork
 from globaldb.dbapi.routed import Routed
 from globaldb.errors import InterfaceError, NotSupportedError, OperationalError
@@ -45,24 +46,10 @@ else:
 
 logger = logging.getLogger("globaldb")
 
-_AUTOCOMMIT: Final = SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
-_IN_TRANSACTION: Final = SERVER_STATUS.SERVER_STATUS_IN_TRANS
 _NO_BACKSLASH_ESCAPES: Final = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 
 
-def _told(name: str, meaning: str) -> Any:
-    """Return a property that a connection held answers, else any of the cluster."""
-
-    def tell(face: Connection) -> Any:
-        return getattr(face.told, name)
-
-    def ignore(_face: Connection, _value: Any) -> None:
-        """PyMySQL's constructor assigns what it has not been told yet."""
-
-    return property(tell, ignore, doc=meaning)
-
-
-class Connection(Routed, _Connection):
+class Connection(Told, Routed, _Connection):
     """A routed connection.
 
     Answers what a PyMySQL connection answers, and what `Routed` adds. It has no socket
@@ -80,7 +67,7 @@ class Connection(Routed, _Connection):
     ) -> None:
         self.lock = threading.RLock()
         self.common = common
-        self._status: int | None = None
+        self._status = None
         cluster = common.cluster
         super().__init__(
             **common.options,
@@ -123,58 +110,6 @@ class Connection(Routed, _Connection):
         self.ran_on: Spell | None = None
         self.counted_on: Spell | None = None
         self.inserted_on: Spell | None = None
-
-    # What only a physical connection can tell.
-
-    @property
-    def told(self) -> Any:
-        """The connection held, else what one of the cluster's was told at first."""
-        session = getattr(self, "session", None)
-        lease = None if session is None else session.lease
-        return self.common.snapshot.facts if lease is None else lease.connection
-
-    server_version = _told("server_version", "The server's own word on its version.")
-    protocol_version = _told("protocol_version", "The version of the protocol.")
-    server_capabilities = _told("server_capabilities", "What the server can do.")
-    server_language = _told("server_language", "The server's default collation.")
-    server_charset = _told("server_charset", "The server's default encoding.")
-    salt = _told("salt", "What passwords were scrambled with.")
-    host_info = _told("host_info", "How the server was reached.")
-    _auth_plugin_name = _told("_auth_plugin_name", "How the server asks for proof.")
-    _secure = _told("_secure", "Whether the line is encrypted, or local.")
-
-    @property
-    def server_status(self) -> int:
-        """What a server would say of the session, in the bits of `SERVER_STATUS`."""
-        status = self._status
-        if status is None:
-            status = self._status = self.common.snapshot.facts.server_status
-        session = self.session
-        status &= ~(_AUTOCOMMIT | _IN_TRANSACTION)
-        if session.autocommit:
-            status |= _AUTOCOMMIT
-        if session.transaction.active:
-            status |= _IN_TRANSACTION
-        return status
-
-    @server_status.setter
-    def server_status(self, value: int) -> None:
-        """Take note of what a server has said."""
-        self._status = value
-
-    @property
-    def server_thread_id(self) -> tuple[int]:
-        """The number of a physical connection at its server, pinned for it."""
-        with self.holding(_pin("thread_id"), begin=False) as link:
-            number: tuple[int] = link.server_thread_id
-        return number
-
-    def thread_id(self) -> int:
-        """Return the number of a physical connection, pinned for it.
-
-        It means something to the node that the connection leads to, and to no other.
-        """
-        return self.server_thread_id[0]
 
     def followed(self, statement: Statement, call: Call) -> None:
         """Take note of where *call* ran, if it has left the connection."""
@@ -444,10 +379,6 @@ class Connection(Routed, _Connection):
             f"<globaldb.mysql.Connection [{state}] region={session.region} "
             f"consistency={mode} at 0x{id(self):x}>"
         )
-
-
-def _pin(why: str) -> Statement:
-    return Statement(Verdict.PIN, why, "")
 
 
 _NO_SOCKET = (
