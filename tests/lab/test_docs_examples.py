@@ -144,10 +144,16 @@ def test_the_code_of_a_page_about_mysql_works(
 def test_the_quickstart_writes_there_and_reads_here(
     environment: dict[str, str], tmp_path: Path
 ):
-    said = example("quickstart.py", environment, tmp_path)
-    assert "written: writer us-west-2" in said
-    assert "visits: 1" in said
-    assert f"read: reader {REGION}" in said
+    # On a machine that is busy the writer may be the quicker one to ask.
+    for visits in range(1, 6):
+        said = example("quickstart.py", environment, tmp_path)
+        assert "written: writer us-west-2" in said
+        assert f"visits: {visits}\n" in said
+        if f"read: reader {REGION}" in said:
+            break
+        assert ": reader_behind" in said
+    else:
+        pytest.fail("the reader was too far behind five times")
 
 
 def test_the_report_is_made_next_door(environment: dict[str, str], tmp_path: Path):
