@@ -143,6 +143,14 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         help="a server setting; may be repeated",
     )
     parser.add_argument(
+        "--aurora",
+        nargs="?",
+        const=True,
+        default=False,
+        choices=("strict",),
+        help="with Aurora's functions and tables; strict: without PostgreSQL's positions",
+    )
+    parser.add_argument(
         "--direct", action="store_true", help="no proxy between clients and nodes"
     )
     parser.add_argument(
@@ -161,6 +169,7 @@ def _up(args: argparse.Namespace) -> int:
         settings=dict(args.set),
         direct=args.direct,
         single_address=args.single_address,
+        aurora=args.aurora,
         **options,
     )
     with Progress() as progress:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from globaldb.lab.aurora import Surface
+
 DATABASE: Final = "app"
 APP_ROLE: Final = "app"
 REPLICATION_ROLE: Final = "replicator"
@@ -72,6 +74,8 @@ class Cluster(ABC, Generic[S]):
         self.passwords = passwords
         self.routes = routes
         self.writer = next(iter(servers.values()))
+        #: What the servers answer as Aurora's would, in a lab that has it.
+        self.surface: Surface | None = None
         #: Nodes that may have history the writer does not: `rejoin` takes it away.
         self.forked: set[str] = set()
 

@@ -290,6 +290,13 @@ class Lab:
         """
         return str(self._ask("failover", report=report, place=place))
 
+    def claim(self, node: str | None) -> None:
+        """Have Aurora's views name *node* as a writer too; None: the writer alone.
+
+        So it is seen for a while after a failover. Needs a lab that has `aurora`.
+        """
+        self._ask("claim", node=node)
+
     def down(self) -> None:
         """End the lab and remove its files. Ending an ended lab does nothing."""
         with contextlib.suppress(LabNotRunningError):

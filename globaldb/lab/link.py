@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any, Final
 
 from globaldb.lab.loop import READABLE, WRITABLE, Loop
+from globaldb.lab.rewriting import Rewriting
 from globaldb.lab.stream import Mark, Side, Stream
 
 #: Seconds that a chunk takes through an idle proxy at least: a part of the delay.
@@ -57,17 +58,26 @@ class Link:
     """One way from a region to a node.
 
     *near* and *far* name the regions at its ends. A held link delivers nothing, in
-    either direction, and keeps what was sent until it is released.
+    either direction, and keeps what was sent until it is released. One that *rewrites*
+    puts servers' names in the place of Aurora's.
     """
 
     def __init__(
-        self, loop: Loop, *, name: str, near: str, far: str, listen: Address
+        self,
+        loop: Loop,
+        *,
+        name: str,
+        near: str,
+        far: str,
+        listen: Address,
+        rewrites: bool = False,
     ) -> None:
         self.loop = loop
         self.name = name
         self.near = near
         self.far = far
         self.target: Address | None = None
+        self.rewrites = rewrites
         self.one_way = 0.0
         self.held = False
         self.instant = True
@@ -187,6 +197,8 @@ class Connection:
             delivered=_nothing,
             finished=self._on_finished,
         )
+        if link.rewrites:
+            self._up.rewrite = Rewriting().feed
         self._down = Stream(
             link.loop,
             link,

@@ -98,4 +98,5 @@ def _links(spec: LabSpec, book: AddressBook) -> Iterator[dict[str, Any]]:
                     "far": node.region,
                     "listen": row[node.number - 1],
                     "target": book.servers[node.number - 1],
+                    "rewrites": bool(spec.aurora) and spec.engine != "postgresql",
                 }

@@ -45,6 +45,7 @@ class Network:
                 near=each["near"],
                 far=each["far"],
                 listen=_address(each["listen"]),
+                rewrites=each.get("rewrites", False),
             )
             link.target = _address(each["target"])
             self._links[link.name] = link

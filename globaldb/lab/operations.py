@@ -27,6 +27,7 @@ class Operations:
         self._cluster = cluster
         self._links = links
         self._table: Mapping[str, Callable[..., Any]] = {
+            "claim": self._claim,
             "counters": self._counters,
             "cut": self._cut,
             "failover": self._failover,
@@ -56,6 +57,13 @@ class Operations:
     def _status(self, _report: Report) -> dict[str, Any]:
         network = self._links.command("state")
         return {"nodes": self._cluster.status(), **network}
+
+    def _claim(self, _report: Report, node: str | None) -> None:
+        surface = self._cluster.surface
+        if surface is None:
+            raise LabSpecError("this lab has no Aurora: use lab up --aurora")
+        name = None if node is None else self._cluster.server(node).name
+        surface.claim(self._cluster.writer, name)
 
     def _counters(self, _report: Report) -> Any:
         return self._links.command("counters")
@@ -90,6 +98,8 @@ class Operations:
                 self._cluster.lag(server.node.region, 0.0)
             if not server.alive:
                 self._start(report, server.name)
+        if self._cluster.surface is not None:
+            self._cluster.surface.claim(self._cluster.writer, None)
         self._cluster.wait_following(report, without=self._links.severed())
 
     def _freeze(self, _report: Report, region: str, node: str) -> None:

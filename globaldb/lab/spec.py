@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from globaldb.lab.errors import LabSpecError
 
@@ -54,6 +54,8 @@ class LabSpec:
     per pair of regions, in either order; what it leaves out has the default.
     *direct* leaves the proxy out between clients and nodes. *settings* go into every
     server's configuration. *single_address* uses 127.0.0.1 alone, one port a link.
+    *aurora* gives the servers what Aurora's answer of instances and roles; "strict",
+    of PostgreSQL only, takes from them the positions that Aurora's refuse to tell.
     """
 
     regions: Mapping[str, int] = field(default_factory=lambda: dict(DEFAULT_REGIONS))
@@ -63,6 +65,7 @@ class LabSpec:
     engine: str = "postgresql"
     name: str | None = None
     single_address: bool = False
+    aurora: bool | Literal["strict"] = False
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
@@ -70,6 +73,7 @@ class LabSpec:
         if self.name is not None:
             check_name("lab name", self.name)
         _check_regions(self.regions)
+        _check_aurora(self)
         for (a, b), seconds in self.rtt.items():
             check_region(a, self.regions)
             check_region(b, self.regions)
@@ -106,6 +110,7 @@ class LabSpec:
             "engine": self.engine,
             "name": self.name,
             "single_address": self.single_address,
+            "aurora": self.aurora,
         }
 
     @classmethod
@@ -143,6 +148,18 @@ def check_name(what: str, name: str) -> str:
 def listed(names: Iterable[str]) -> str:
     """Return *names* as a sentence has them."""
     return ", ".join(names) or "none"
+
+
+def _check_aurora(spec: LabSpec) -> None:
+    if not spec.aurora or spec.engine == "postgresql":
+        return
+    if spec.aurora == "strict":
+        raise LabSpecError(f"aurora='strict' is for postgresql, not {spec.engine}")
+    if spec.direct:
+        raise LabSpecError(
+            f"aurora on {spec.engine} needs the proxy, which direct leaves out: names "
+            "are rewritten on their way"
+        )
 
 
 def _check_regions(regions: Mapping[str, int]) -> None:

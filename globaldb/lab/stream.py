@@ -114,6 +114,7 @@ class Stream:
         "done",
         "ended",
         "hold_until",
+        "rewrite",
         "source",
         "target",
     )
@@ -130,6 +131,8 @@ class Stream:
         self.source: Side | None = None
         self.target: Side | None = None
         self.hold_until = 0.0
+        #: What is read goes through this, if anything; it may keep bytes for later.
+        self.rewrite: Callable[[bytes], bytes] | None = None
         self.ended = False
         self.done = False
         self._loop = loop
@@ -164,6 +167,10 @@ class Stream:
         if not data:
             self.put(Mark.END)
         elif self._observe(data) and not self.done:
+            self._send_on(data if self.rewrite is None else self.rewrite(data))
+
+    def _send_on(self, data: bytes) -> None:
+        if data:
             if self._path.instant and not self._queue and self.target is not None:
                 self._emit(data)
             else:

@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, NoReturn
 from globaldb.errors import Error
 from globaldb.lab import state
 from globaldb.lab.addresses import AddressBook, choose_addresses
+from globaldb.lab.aurora import Heartbeat
 from globaldb.lab.child import Identity, choose_identity
 from globaldb.lab.engines import make_cluster
 from globaldb.lab.links import Links
@@ -90,6 +91,8 @@ def _start(
     links.wait_ready()
     cluster.start(lambda text: _say({"progress": text}))
     links.lay_out()
+    if cluster.surface is not None:
+        stack.callback(Heartbeat(cluster, cluster.surface).stop)
     state.as_private_text(folder / state.FACTS, _facts(spec, book, cluster, name))
     control = stack.enter_context(socket.socket(socket.AF_UNIX))
     control.bind(str(folder / state.CONTROL))

@@ -17,6 +17,7 @@ from globaldb.lab.cluster import (
     Routes,
 )
 from globaldb.lab.errors import LabError
+from globaldb.lab.mysql.aurora import MysqlSurface
 from globaldb.lab.mysql.binaries import find_mysql
 from globaldb.lab.mysql.dialect import DIALECTS
 from globaldb.lab.mysql.server import SUPERUSER, MysqlServer
@@ -61,6 +62,8 @@ class MysqlCluster(Cluster[MysqlServer]):
             for node in spec.nodes
         }
         super().__init__(servers, folder=folder, passwords=passwords, routes=routes)
+        if spec.aurora:
+            self.surface = MysqlSurface()
 
     def bring_up(self, report: Report) -> None:
         """Make the files, start all servers, and have the readers follow."""
@@ -78,6 +81,8 @@ class MysqlCluster(Cluster[MysqlServer]):
             server.wait_ready()
         self.writer.open()
         self._make_roles()
+        if self.surface is not None:
+            self.surface.install(self.writer, self.servers.values())
         for server in self.readers:
             follow(server)
 

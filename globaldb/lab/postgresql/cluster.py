@@ -18,6 +18,7 @@ from globaldb.lab.cluster import (
     Routes,
 )
 from globaldb.lab.errors import LabError
+from globaldb.lab.postgresql.aurora import SETTINGS, PostgresqlSurface
 from globaldb.lab.postgresql.binaries import find_binaries
 from globaldb.lab.postgresql.server import SUPERUSER, PostgresqlServer
 from globaldb.lab.postgresql.template import copy_template, ensure_template
@@ -48,6 +49,7 @@ class PostgresqlCluster(Cluster[PostgresqlServer]):
         passwords = Passwords()
         self._binaries = find_binaries(folder.parent, identity)
         self._identity = identity
+        settings = {**(SETTINGS if spec.aurora else {}), **spec.settings}
         servers = {
             node.name: PostgresqlServer(
                 node,
@@ -60,11 +62,13 @@ class PostgresqlCluster(Cluster[PostgresqlServer]):
                 ),
                 binaries=self._binaries,
                 identity=identity,
-                settings=spec.settings,
+                settings=settings,
             )
             for node in spec.nodes
         }
         super().__init__(servers, folder=folder, passwords=passwords, routes=routes)
+        if spec.aurora:
+            self.surface = PostgresqlSurface(strict=spec.aurora == "strict")
 
     def bring_up(self, report: Report) -> None:
         """Make the files, start all servers, and have the readers follow."""
@@ -83,6 +87,8 @@ class PostgresqlCluster(Cluster[PostgresqlServer]):
         self.writer.start()
         self.writer.wait_ready()
         self._set_passwords()
+        if self.surface is not None:
+            self.surface.install(self.writer, self.servers.values())
         report(f"starting {listed(s.name for s in self.readers)}")
         for server in self.readers:
             server.start()

@@ -122,17 +122,17 @@ class PostgresqlServer(Server):
 
     def ask(self, query: str, *parameters: object) -> Any:
         """Return the first column of the first row, asked as superuser, locally."""
-        with psycopg.connect(
-            host=str(self.folder),
-            port=self.port,
-            user=SUPERUSER,
-            dbname=SUPERUSER,
-            autocommit=True,
-            connect_timeout=5,
-        ) as connection:
+        with psycopg.connect(self.door(SUPERUSER), autocommit=True) as connection:
             cursor = connection.execute(query.encode(), parameters or None)
             row = cursor.fetchone() if cursor.description else None
             return row[0] if row else None
+
+    def door(self, database: str) -> str:
+        """Return where the superuser is let in without a password, for libpq."""
+        return (
+            f"host={self.folder} port={self.port} user={SUPERUSER} dbname={database}"
+            " connect_timeout=5"
+        )
 
     def control_data(self) -> dict[str, str]:
         """Return what pg_controldata prints, by its label."""
