@@ -11,6 +11,7 @@ from typing import Any, Final
 from globaldb.cli import DEGRADED, OK, UNREACHABLE, complain
 from globaldb.cli.progress import Progress
 from globaldb.lab import Lab, LabNotRunningError, LabSpec
+from globaldb.lab.names import FAULTS
 from globaldb.lab.spec import ENGINES
 from globaldb.lab.state import DEFAULT_NAME, labs_home, running_labs, sweep
 
@@ -43,15 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         command(name, _on_node, purpose).set_defaults(what=name)
         commands.choices[name].add_argument("node", metavar="NODE")
     partition = command("partition", _partition, "cut two regions off each other")
-    heal = command("heal", _heal, "undo partitions and faults of links")
+    heal = command("heal", _heal, "undo partitions and faults of links and of DNS")
     heal.set_defaults(what="heal")
     latency = command("latency", _latency, "change a round-trip time")
     for each in (partition, latency):
         each.add_argument("a", metavar="REGION")
         each.add_argument("b", metavar="REGION")
+    dns_fault = command("dns-fault", _dns_fault, "have the name server fail until heal")
+    dns_fault.add_argument("kind", choices=FAULTS)
+    dns_fault.add_argument("--region", help="the clients' region (default: every one)")
+    dns_fault.add_argument(
+        "--seconds", type=seconds, default=1.0, help="how late with delay (default: 1s)"
+    )
+    dns_lag = command("dns-lag", _dns_lag, "have changes show late in DNS; 0 ends it")
     lag = command("lag", _lag, "hold back replay in a region; 0 ends it")
     lag.add_argument("region", metavar="REGION")
-    for each in (lag, latency):
+    for each in (lag, latency, dns_lag):
         each.add_argument("seconds", metavar="SECONDS", type=seconds)
     for name, purpose in _PROMOTIONS.items():
         command(name, _promote, purpose).set_defaults(what=name)
@@ -208,7 +216,9 @@ def _status(args: argparse.Namespace) -> int:
         for node in status["nodes"]
         if not node["up"] or (node["role"] == "reader" and not node["streaming"])
     ]
-    faults = any(status[kind] for kind in ("partitions", "frozen", "refused"))
+    faults = any(
+        status[kind] for kind in ("partitions", "frozen", "refused", "dns_faults")
+    )
     code = DEGRADED if faulty or faults or len(writers) != 1 else OK
     if args.json:
         print(json.dumps({**status, "degraded": code == DEGRADED}))
@@ -219,6 +229,7 @@ def _status(args: argparse.Namespace) -> int:
     for kind in ("partitions", "frozen", "refused"):
         for each in status[kind]:
             print(f"{kind}: {each if isinstance(each, str) else ' - '.join(each)}")
+    _print_dns(status)
     return code
 
 
@@ -233,6 +244,13 @@ def _print_nodes(status: dict[str, Any]) -> None:
             f"{node['name']:<24} {node['role']:<8} {state:<14} "
             f"{node['position'] or '-':<12} {node['host']}:{node['port']}{held}"
         )
+
+
+def _print_dns(status: dict[str, Any]) -> None:
+    late = f"  late by {status['dns_lag']:g} s" if status["dns_lag"] else ""
+    for region, (host, port) in status["dns"].items():
+        fault = status["dns_faults"].get(region)
+        print(f"dns of {region}: {host}:{port}{late}{f'  {fault}' if fault else ''}")
 
 
 def _url(args: argparse.Namespace) -> int:
@@ -296,6 +314,17 @@ def _heal(args: argparse.Namespace) -> int:
 def _lag(args: argparse.Namespace) -> int:
     Lab.attach(args.name).lag(args.region, args.seconds)
     return _done(args, region=args.region, seconds=args.seconds)
+
+
+def _dns_fault(args: argparse.Namespace) -> int:
+    lab = Lab.attach(args.name)
+    lab.dns_fault(args.kind, args.region, seconds=args.seconds)
+    return _done(args, fault=args.kind, region=args.region)
+
+
+def _dns_lag(args: argparse.Namespace) -> int:
+    Lab.attach(args.name).dns_lag(args.seconds)
+    return _done(args, seconds=args.seconds)
 
 
 def _latency(args: argparse.Namespace) -> int:

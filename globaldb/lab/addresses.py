@@ -25,18 +25,22 @@ _ATTEMPTS: Final = 200
 _REPLICATION: Final = 200
 _SERVERS: Final = 250
 _CLAIM: Final = 255
+#: The fourth number is the node's, from 1, and in a client region also this.
+_NAMES: Final = 253
 
 
 @dataclass(frozen=True, slots=True)
 class AddressBook:
     """Where every server and link of a lab listens. `claim` keeps others away.
 
-    Client links are by region and node, in the order of their lists.
+    Client links are by region and node, in the order of their lists; names, which are
+    the name servers, are by region.
     """
 
     servers: tuple[Address, ...]
     replication: tuple[Address, ...]
     clients: tuple[tuple[Address, ...], ...]
+    names: tuple[Address, ...]
     claim: tuple[socket.socket, ...] = ()
 
 
@@ -53,7 +57,7 @@ def choose_addresses(
         except OSError:
             continue
         book = _on_many_addresses(regions, nodes, network, port, claim)
-        if all(_can_bind(*address) for address in book.servers):
+        if all(_can_bind(*address) for address in (*book.servers, *book.names)):
             return book
         claim.close()
     raise LabError(f"no free port found in {PORTS} after {_ATTEMPTS} attempts")
@@ -69,18 +73,27 @@ def _on_many_addresses(
         servers=row(_SERVERS),
         replication=row(_REPLICATION),
         clients=tuple(row(region) for region in range(1, regions + 1)),
+        names=tuple(
+            (f"127.{network}.{region}.{_NAMES}", port)
+            for region in range(1, regions + 1)
+        ),
         claim=(claim,),
     )
 
 
 def _on_one_address(regions: int, nodes: int, chance: random.Random) -> AddressBook:
     wanted = nodes * (2 + regions)
-    ports = free_ports("127.0.0.1", wanted, chance)
+    ports = free_ports("127.0.0.1", wanted + regions, chance)
     addresses = [("127.0.0.1", port) for port in ports]
     rows = [
         tuple(addresses[start : start + nodes]) for start in range(0, wanted, nodes)
     ]
-    return AddressBook(servers=rows[0], replication=rows[1], clients=tuple(rows[2:]))
+    return AddressBook(
+        servers=rows[0],
+        replication=rows[1],
+        clients=tuple(rows[2:]),
+        names=tuple(addresses[wanted:]),
+    )
 
 
 def free_ports(host: str, count: int, chance: random.Random) -> Sequence[int]:
@@ -111,5 +124,7 @@ def _bound(host: str, port: int) -> socket.socket:
 def _can_bind(host: str, port: int) -> bool:
     with contextlib.suppress(OSError):
         _bound(host, port).close()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as packets:
+            packets.bind((host, port))
         return True
     return False

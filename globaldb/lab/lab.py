@@ -15,6 +15,7 @@ from urllib.parse import quote
 from globaldb.lab import state, wire
 from globaldb.lab.cluster import APP_ROLE, DATABASE
 from globaldb.lab.counters import LinkCounters, read_counters
+from globaldb.lab.endpoints import Endpoints
 from globaldb.lab.errors import LabError, LabNotRunningError, LabSpecError
 from globaldb.lab.spec import LabSpec, check_region, listed
 from globaldb.lab.waiting import wait_until
@@ -62,6 +63,7 @@ class Lab:
         )
         self._folder = folder
         self._clients: Mapping[str, list[list[Any]]] = facts["clients"]
+        self._names: Mapping[str, list[Any]] = facts["names"]
         self._passwords: Mapping[str, str] = facts["passwords"]
         self._supervisor = supervisor
 
@@ -198,6 +200,16 @@ class Lab:
             "password": word,
         }
 
+    @property
+    def endpoints(self) -> Endpoints:
+        """The lab's host names, which `dns` knows."""
+        return Endpoints(self.name, self.spec.engine)
+
+    def dns(self, region: str) -> tuple[str, int]:
+        """Return the name server of clients in *region*: its address and its port."""
+        host, port = self._names[check_region(region, self._names)]
+        return host, port
+
     def writer(self) -> LabNode:
         """Return the node that says now that it is the writer."""
         roles = {each["name"]: each["role"] for each in self.status()["nodes"]}
@@ -209,7 +221,7 @@ class Lab:
     def status(self) -> dict[str, Any]:
         """Return every node's state, the latencies and the faults, as JSON has them."""
         status: dict[str, Any] = self._ask("status")
-        return {"name": self.name, **status}
+        return {"name": self.name, **status, "dns": dict(self._names)}
 
     def counters(self) -> list[LinkCounters]:
         """Return what passed over each link since the last reset."""
@@ -232,12 +244,30 @@ class Lab:
         self._ask("partition", a=a, b=b)
 
     def heal(self) -> None:
-        """Undo partitions and every fault of a link."""
+        """Undo partitions and every fault of a link or of DNS."""
         self._ask("heal")
 
     def restore(self) -> None:
         """Heal, undo lag and latencies, start dead nodes; return when all follow."""
         self._ask("restore")
+
+    def dns_fault(
+        self,
+        kind: Literal["drop", "servfail", "nxdomain", "delay", "stale"],
+        region: str | None = None,
+        *,
+        seconds: float = 1.0,
+    ) -> None:
+        """Have DNS fail in *region*, or everywhere, until `heal`.
+
+        "drop": no answer. "servfail", "nxdomain": that answer to every question.
+        "delay": answers *seconds* late. "stale": answers that stay what they are now.
+        """
+        self._ask("dns_fault", kind=kind, region=region, seconds=seconds)
+
+    def dns_lag(self, seconds: float) -> None:
+        """Have a promotion or a dead node show in DNS *seconds* later from now on."""
+        self._ask("dns_lag", seconds=seconds)
 
     def kill(self, node: str) -> None:
         """Kill a server as a power failure would; connects to it are refused."""

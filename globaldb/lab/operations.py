@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from globaldb.lab.cluster import Cluster, Report
-    from globaldb.lab.links import Links
+    from globaldb.lab.ways import Ways
 
 #: A reader may be held back for an hour, no more: replay must end some day.
 _MAX_LAG: Final = 3600.0
@@ -22,14 +22,17 @@ _MAX_LAG: Final = 3600.0
 class Operations:
     """A lab's servers and links, and everything that may be asked of them."""
 
-    def __init__(self, spec: LabSpec, cluster: Cluster[Any], links: Links) -> None:
+    def __init__(self, spec: LabSpec, cluster: Cluster[Any], ways: Ways) -> None:
         self._spec = spec
         self._cluster = cluster
-        self._links = links
+        self._ways = ways
+        self._links = ways.links
         self._table: Mapping[str, Callable[..., Any]] = {
             "claim": self._claim,
             "counters": self._counters,
             "cut": self._cut,
+            "dns_fault": self._dns_fault,
+            "dns_lag": self._dns_lag,
             "failover": self._failover,
             "freeze": self._freeze,
             "heal": self._heal,
@@ -56,7 +59,8 @@ class Operations:
 
     def _status(self, _report: Report) -> dict[str, Any]:
         network = self._links.command("state")
-        return {"nodes": self._cluster.status(), **network}
+        names = self._ways.names.state()
+        return {"nodes": self._cluster.status(), **network, **names}
 
     def _claim(self, _report: Report, node: str | None) -> None:
         surface = self._cluster.surface
@@ -87,11 +91,21 @@ class Operations:
 
     def _heal(self, _report: Report) -> None:
         self._links.command("heal")
+        self._ways.names.heal()
+
+    def _dns_fault(
+        self, _report: Report, kind: str, region: str | None, seconds: float
+    ) -> None:
+        self._ways.names.fail(kind, region, seconds)
+
+    def _dns_lag(self, _report: Report, seconds: float) -> None:
+        self._ways.names.lag(seconds)
 
     def _restore(self, report: Report) -> None:
         """Undo everything: faults, latencies, lag and dead nodes."""
         self._heal(report)
         self._links.lay_out()
+        self._ways.names.lag(0.0)
         # The writer first: the others may need it to come back.
         for server in (self._cluster.writer, *self._cluster.readers):
             if server.lag:
@@ -121,7 +135,7 @@ class Operations:
     def _kill(self, _report: Report, node: str) -> None:
         server = self._cluster.server(node)
         server.kill()
-        self._links.set_down(server, down=True)
+        self._ways.set_down(server, down=True)
 
     def _start(self, _report: Report, node: str) -> None:
         server = self._cluster.server(node)

@@ -26,8 +26,10 @@ from globaldb.lab.aurora import Heartbeat
 from globaldb.lab.child import Identity, choose_identity
 from globaldb.lab.engines import make_cluster
 from globaldb.lab.links import Links
+from globaldb.lab.names import Names
 from globaldb.lab.operations import Operations
 from globaldb.lab.spec import LabSpec
+from globaldb.lab.ways import Ways
 from globaldb.lab.wire import wrap_error
 
 if TYPE_CHECKING:
@@ -86,18 +88,22 @@ def _start(
     )
     links = Links(spec, book, folder / "proxy.log")
     stack.callback(links.stop)
-    cluster = make_cluster(spec, book, folder=folder, identity=identity, routes=links)
+    names = Names(name, spec, book, folder / "names.log")
+    stack.callback(names.stop)
+    ways = Ways(links, names)
+    cluster = make_cluster(spec, book, folder=folder, identity=identity, routes=ways)
     stack.callback(cluster.stop)
     links.wait_ready()
     cluster.start(lambda text: _say({"progress": text}))
     links.lay_out()
     if cluster.surface is not None:
         stack.callback(Heartbeat(cluster, cluster.surface).stop)
+    names.wait_ready()
     state.as_private_text(folder / state.FACTS, _facts(spec, book, cluster, name))
     control = stack.enter_context(socket.socket(socket.AF_UNIX))
     control.bind(str(folder / state.CONTROL))
     control.listen(16)
-    return Operations(spec, cluster, links), control
+    return Operations(spec, cluster, ways), control
 
 
 def _facts(spec: LabSpec, book: AddressBook, cluster: Cluster[Any], name: str) -> str:
@@ -111,6 +117,7 @@ def _facts(spec: LabSpec, book: AddressBook, cluster: Cluster[Any], name: str) -
             "spec": spec.to_json(),
             "servers": book.servers,
             "clients": dict(zip(spec.regions, clients, strict=True)),
+            "names": dict(zip(spec.regions, book.names, strict=True)),
             "passwords": {
                 "app": cluster.passwords.app,
                 "superuser": cluster.passwords.superuser,
