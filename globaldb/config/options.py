@@ -161,6 +161,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         choices=("verified", "local", "writer"),
     ),
     Option(
+        "resolve_autocommit",
+        Kind.SWITCH,
+        "Whether a write outside a transaction takes two round trips, so that its "
+        "outcome can be asked for if the connection breaks (PostgreSQL)",
+        default=False,
+    ),
+    Option(
         "forwarding",
         Kind.TEXT,
         "Who takes a write from a reader region to the writer: globaldb, the reader by "

@@ -70,6 +70,7 @@ class Config:
     consistency: Consistency | None
     autocommit: bool
     transaction_reads: str
+    resolve_autocommit: bool
     forwarding: str
     timeout: float | None
     max_staleness: float | None
