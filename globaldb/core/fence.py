@@ -72,6 +72,9 @@ class Abilities:
     reports_lag: bool = False
     #: What the driver may ask there, in the driver's own words.
     parts: frozenset[str] = frozenset()
+    #: The ways in which it may tell of all instances, in the driver's own words: on
+    #: Aurora alone there are any.
+    views: frozenset[str] = frozenset()
 
 
 #: What is assumed of a node until it was looked at.
@@ -116,6 +119,10 @@ class Facts:
         """Take note that a node has refused what it was known to be able to."""
         self.abilities = replace(self.now, means=self.now.means - {means})
         self.doubted = True
+
+    def sees_nothing_in(self, view: str) -> None:
+        """Take note that *view* was refused, or is empty; it is not asked again."""
+        self.abilities = replace(self.now, views=self.now.views - {view})
 
     def lacks(self, part: str) -> None:
         """Take note that *part* was refused."""

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
+from globaldb.core.endpoints import GLOBAL_LABEL
+
 #: Host and port.
 Place = tuple[str, int]
 
@@ -56,6 +58,69 @@ class Finding:
     def covers(self, region: str | None) -> bool:
         """Whether a node in *region* would be in it."""
         return self.complete and self.region in (None, region)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one server says of all that it knows, itself among them."""
+
+    #: Its own identifier; None where it does not tell.
+    own: str | None
+    #: Without places: no server tells those.
+    members: tuple[Member, ...]
+    #: Every region is in it; else its own alone, which it does not name.
+    whole: bool
+
+    @property
+    def region(self) -> str | None:
+        """The region of the server that was asked, where that is told."""
+        found = [member.region for member in self.members if member.id == self.own]
+        return found[0] if len(found) == 1 else None
+
+
+def surveyed(rows: Iterable[Sequence[str | None]], own: str | None) -> Survey:
+    """Return the survey in *rows*, as texts or as nothing.
+
+    A row is an identifier, whether it writes (``t`` or ``1``), the region, the lag in
+    milliseconds, and a time. Of several that write the newest does; where times do not
+    tell which that is, none does.
+    """
+    members, times = [], []
+    for identifier, writes, region, lag, noted_at in rows:
+        late = _number(lag)
+        member = Member(
+            identifier or "",
+            None if region in ("", GLOBAL_LABEL) else region,
+            writer=writes in ("t", "1"),
+            lag=None if late is None or late < 0 else late / 1000,
+        )
+        members.append(member)
+        times.append(_number(noted_at))
+    writer = _newest(members, times)
+    return Survey(
+        own,
+        tuple(replace(m, writer=index == writer) for index, m in enumerate(members)),
+        whole=any(member.region is not None for member in members),
+    )
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return None
+
+
+def _newest(members: Sequence[Member], times: Sequence[float | None]) -> int | None:
+    """Return the place of the member that is the writer, if that is certain."""
+    writers = [index for index, member in enumerate(members) if member.writer]
+    if len(writers) < 2:
+        return writers[0] if writers else None
+    known = [(at, index) for index in writers if (at := times[index]) is not None]
+    known.sort()
+    if len(known) < len(writers) or known[-1][0] == known[-2][0]:
+        return None
+    return known[-1][1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +315,13 @@ def _leaving(
 def _why_gone(
     known: Membership, finding: Finding, node: Present, nodes: Iterable[Present]
 ) -> str | None:
-    if any(member.deleted and _is(member, node) for member in finding.members):
+    listed = _lists(finding, node)
+    if not listed and any(_is(member, node) for member in finding.members):
         return f"{finding.source} says that it is deleted"
     theirs = [
         each for each in nodes if finding.source in known.origins.get(each.name, ())
     ]
-    if node not in theirs or node.answers:
+    if listed or node not in theirs or node.answers:
         return None
     left = sum(_lists(finding, each) for each in theirs)
     looks = LOOKS_OF_FEW if 2 * left <= len(theirs) else LOOKS

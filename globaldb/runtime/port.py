@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from globaldb.core.faults import Fault
     from globaldb.core.fence import Facts
     from globaldb.core.statement import Statement
+    from globaldb.core.membership import Survey
     from globaldb.core.topology import Sample
     from globaldb.core.trip import LinkStatus, Reply, Trip
 
@@ -78,6 +79,9 @@ class Driver(Protocol):
 
     def knows(self, error: Exception) -> bool:
         """Whether *error* is one that a trip itself can raise."""
+    def survey(self, link: Any, deadline: float) -> Survey | None:
+        """Ask the node for all instances that it knows; None outside of Aurora."""
+
 
     def fault(self, error: BaseException, link: Any) -> Fault:
         """Classify what a connection raised."""

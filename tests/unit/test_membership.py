@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from globaldb.core.membership import (
     LOOKS_OF_FEW,
     MOST,
@@ -12,6 +14,7 @@ from globaldb.core.membership import (
     Membership,
     Present,
     second_names,
+    surveyed,
 )
 
 PORT = 5432
@@ -235,3 +238,48 @@ def test_of_two_names_of_a_server_the_one_of_the_configuration_stays():
     named = Present("10.0.0.1", ("10.0.0.1", 1), None, "a", named=True)
     assert second_names([found, named]) == (("a.us", "it is 10.0.0.1 by another name"),)
     assert second_names([named, replace(named, name="second", id=None)]) == ()
+
+
+# What servers tell.
+
+
+def told(*rows, own="a"):
+    return surveyed([(*row, None, None)[:5] for row in rows], own)
+
+
+def test_a_survey_tells_identifier_role_region_and_lag():
+    found = told(("a", "t", "us", None), ("b", "f", "eu", "250"))
+    assert found.members == (
+        Member("a", "us", writer=True),
+        Member("b", "eu", lag=0.25),
+    )
+    assert (found.own, found.region, found.whole) == ("a", "us", True)
+
+
+def test_a_survey_of_one_cluster_names_no_region():
+    found = told(("a", "1", None), ("b", "0", None, "12.5"))
+    assert (found.whole, found.region) == (False, None)
+    assert found.members[1].lag == 0.0125
+
+
+def test_the_label_global_is_no_region_of_an_instance():
+    assert told(("a", "t", "global")).members == (Member("a", None, writer=True),)
+
+
+def test_a_lag_of_minus_one_or_of_nothing_is_none():
+    found = told(("a", "t", "us", "-1"), ("b", "f", "us", None), ("c", "f", "us", "x"))
+    assert [m.lag for m in found.members] == [None, None, None]
+
+
+def test_of_two_writers_the_one_noted_last_is_believed():
+    rows = [("a", "t", None, None, "100.5"), ("b", "t", None, None, "100.25")]
+    assert [m.writer for m in told(*rows).members] == [True, False]
+    assert [m.writer for m in told(*reversed(rows)).members] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(None, None), ("1", None), (None, "1"), ("1", "1")]
+)
+def test_two_writers_without_times_that_differ_are_none(first, second):
+    found = told(("a", "t", "us", None, first), ("b", "t", "eu", None, second))
+    assert [m.writer for m in found.members] == [False, False]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from psycopg import pq
 
 from globaldb.core.fence import Abilities, Means
-from globaldb.drivers.psycopg import position
+from globaldb.drivers.psycopg import aurora, position
 from globaldb.drivers.psycopg.segments import each
 
 if TYPE_CHECKING:
@@ -51,20 +51,8 @@ _READER: Final = {
     "receiver": b"SELECT received_tli FROM pg_catalog.pg_stat_wal_receiver",
     "committed": b"SELECT " + position.committed((3,)),
     "last_commit": b"SELECT " + position.LAST_COMMIT,
-    # Whether these exist is looked up: an error would be in every server's log.
-    "aurora_replica": (
-        b"SELECT pg_catalog.to_regprocedure('pg_catalog.aurora_replica_status()')"
-    ),
-    "aurora_global": (
-        b"SELECT pg_catalog.to_regprocedure("
-        b"'pg_catalog.aurora_global_db_instance_status()')"
-    ),
 }
 _WAIT: Final = {"wait": position.wait_for("0/0", 0.001)}
-_REPORTS: Final = {
-    "aurora_global": position.LAG["aurora_global"],
-    "aurora_replica": position.LAG["aurora_replica"],
-}
 
 
 def outdated(physical: Physical, facts: Facts) -> bool:
@@ -83,13 +71,15 @@ def outdated(physical: Physical, facts: Facts) -> bool:
 def look(physical: Physical) -> Abilities:
     """Find out what *physical*'s node can do. One round trip, on Aurora two."""
     standby = physical.standby
-    trials = {**_EITHER, **(_READER if standby else _WRITER)}
+    trials = {**_EITHER, **aurora.EXIST, **(_READER if standby else _WRITER)}
     if standby and physical.pgconn.server_version >= _WAITS:
         trials |= _WAIT
     values = _values(trials, each(physical, list(trials.values())))
-    found = _of_reader(physical, values) if standby else _of_writer(values)
+    views = aurora.views(values)
+    values = {name: value for name, value in values.items() if name not in aurora.EXIST}
+    found = _of_reader(physical, values, views) if standby else _of_writer(values)
     version = physical.pgconn.server_version
-    return replace(found, standby=standby, version=version)
+    return replace(found, standby=standby, version=version, views=views)
 
 
 def _of_writer(values: dict[str, bytes | None]) -> Abilities:
@@ -98,17 +88,19 @@ def _of_writer(values: dict[str, bytes | None]) -> Abilities:
     return Abilities(means=means, parts=parts)
 
 
-def _of_reader(physical: Physical, values: dict[str, bytes | None]) -> Abilities:
-    reported = [name for name in _REPORTS if values.pop(name, None) is not None]
+def _of_reader(
+    physical: Physical, values: dict[str, bytes | None], views: frozenset[str]
+) -> Abilities:
+    reported = [name for name in aurora.LAG if name in views]
     if values.get("replayed", b"") is None:
         # It answers, but not with a position.
         del values["replayed"]
     lags = {}
     if reported:
-        answers = each(physical, [_REPORTS[name] for name in reported])
+        answers = each(physical, [aurora.LAG[name] for name in reported])
         lags = _values(reported, answers)
     # Outside of a global database the first tells of nobody.
-    lag = [name for name in _REPORTS if lags.get(name) is not None][:1]
+    lag = [name for name in reported if lags.get(name) is not None][:1]
     parts = frozenset((*values, *lag))
     means = frozenset(means for name, means in _FENCES.items() if name in parts)
     return Abilities(means=means, reports_lag=bool(lag), parts=parts)

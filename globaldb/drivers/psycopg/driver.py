@@ -12,7 +12,7 @@ from psycopg import errors as pgerrors, pq
 
 from globaldb import errors
 from globaldb.core.settings import replay
-from globaldb.drivers.psycopg import probe, translate, wire
+from globaldb.drivers.psycopg import aurora, probe, translate, wire
 from globaldb.drivers.psycopg.catalog import read_catalog
 from globaldb.drivers.psycopg.physical import Physical
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 #: Longest time, in seconds, for making a connection as new.
+    from globaldb.core.membership import Survey
 _CLEANING = 5.0
 
 #: A peer that vanished is noticed within half a minute, where the system would take
@@ -86,6 +87,12 @@ class PsycopgDriver:
         with link.until(deadline, expendable=True):
             _plain(link)
             return read_catalog(link, tables=tables)
+    def survey(self, link: Physical, deadline: float) -> Survey | None:
+        """Ask the node for all instances that it knows; None outside of Aurora."""
+        with link.until(deadline, expendable=True):
+            _plain(link)
+            return aurora.survey(link, link.facts)
+
 
     def travel(
         self,

@@ -12,6 +12,7 @@ from psycopg import errors as pgerrors, pq
 
 from globaldb.core.fence import Means
 from globaldb.core.position import Lsn, Position, before_page_header
+from globaldb.drivers.psycopg import aurora
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -50,20 +51,6 @@ WRITER = b"SELECT " + b", ".join((LOG_POSITION, CLOCK, HORIZON))
 #: On a reader: when the last commit that it has replayed was made, on the writer's
 #: clock. On a quiet writer that is long ago, and says nothing.
 LAST_COMMIT = b"extract(epoch from pg_catalog.pg_last_xact_replay_timestamp())"
-
-#: On Aurora's readers: how many milliseconds this one is behind the writer. Of the
-#: two, the first knows a writer in another region.
-LAG: Final = {
-    "aurora_global": (
-        b"SELECT visibility_lag_in_msec"
-        b" FROM pg_catalog.aurora_global_db_instance_status()"
-        b" WHERE server_id = pg_catalog.aurora_db_instance_identifier()"
-    ),
-    "aurora_replica": (
-        b"SELECT replica_lag_in_msec FROM pg_catalog.aurora_replica_status()"
-        b" WHERE server_id = pg_catalog.aurora_db_instance_identifier()"
-    ),
-}
 
 _UNITS = {"kB": 1024, "MB": 1024**2, "GB": 1024**3}
 _NULL = b"NULL"
@@ -132,7 +119,9 @@ def guard(question: Question, reader: Abilities) -> bytes:
 @cache
 def _by_time(parts: frozenset[str]) -> bytes:
     """Return what asks for the milliseconds of lag, the last commit, the horizon."""
-    lag = next((b"(" + sql + b")" for name, sql in LAG.items() if name in parts), _NULL)
+    lag = next(
+        (b"(" + sql + b")" for name, sql in aurora.LAG.items() if name in parts), _NULL
+    )
     return b"SELECT " + b", ".join(
         (
             lag,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymysql import err
 
 from globaldb.core.fence import Abilities, Means
-from globaldb.drivers.pymysql import position
+from globaldb.drivers.pymysql import aurora, position
 from globaldb.drivers.pymysql.greeting import ROLE, read_only
 
 if TYPE_CHECKING:
@@ -24,18 +24,9 @@ _AGAIN: Final = 600.0
 #: The first version of MySQL with WAIT_FOR_EXECUTED_GTID_SET.
 _WAITS: Final = 50705
 
-#: Whether transactions have identifiers, and Aurora's tables exist.
+#: Whether transactions have identifiers.
 _MYSQL: Final = "@@GLOBAL.gtid_mode IN ('ON', 'ON_PERMISSIVE')"
 _MARIADB: Final = "@@GLOBAL.log_bin"
-_TABLES: Final = (
-    "SELECT LOWER(table_name) FROM information_schema.tables"
-    " WHERE table_schema = 'information_schema' AND LOWER(table_name) IN"
-    " ('replica_host_status', 'aurora_global_db_instance_status')"
-)
-_AURORA: Final = {
-    "aurora_global_db_instance_status": "aurora_global",
-    "replica_host_status": "aurora_replica",
-}
 
 
 def outdated(physical: Physical, facts: Facts) -> bool:
@@ -56,7 +47,7 @@ def look(physical: Physical) -> Abilities:
     parts = {"clock"}
     if row[-1] in ("1", "ON"):
         parts.add("gtid")
-    follows = False
+    follows, views = False, frozenset[str]()
     try:
         status = ask(physical, position.replica_status(physical))
         parts.add("replica_status")
@@ -65,15 +56,16 @@ def look(physical: Physical) -> Abilities:
         if physical.closed:
             raise
     if not physical.mariadb:
-        found = ask(physical, _TABLES).rows
-        parts |= {_AURORA[name] for (name,) in found}
+        views = aurora.views(name for (name,) in ask(physical, aurora.TABLES).rows)
+        parts |= views & aurora.LAG.keys()
     standby = follows or read_only(row[:-1])
     return Abilities(
         standby=standby,
         version=physical.version,
         means=_fences(physical, parts) if standby else _forms(parts),
-        reports_lag=standby and not parts.isdisjoint(_AURORA.values()),
+        reports_lag=standby and not parts.isdisjoint(aurora.LAG),
         parts=frozenset(parts),
+        views=views,
     )
 
 
@@ -95,6 +87,6 @@ def _fences(physical: Physical, parts: set[str]) -> frozenset[Means]:
         found.add(Means.GTID)
         if physical.mariadb or physical.version >= _WAITS:
             found.add(Means.WAIT_FOR_GTID)
-    if not parts.isdisjoint(("replica_status", *_AURORA.values())):
+    if not parts.isdisjoint(("replica_status", *aurora.LAG)):
         found.add(Means.LAG)
     return frozenset(found)

@@ -9,7 +9,8 @@ from pymysql import err
 from pymysql.constants import ER
 
 from globaldb import errors
-from globaldb.drivers.pymysql import probe, translate, wire
+from globaldb.config.secret import Login
+from globaldb.drivers.pymysql import aurora, probe, translate, wire
 from globaldb.drivers.pymysql.catalog import read_catalog
 from globaldb.drivers.pymysql.parameters import parameters
 from globaldb.drivers.pymysql.physical import Physical
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from globaldb.core.faults import Fault
     from globaldb.core.topology import Sample
     from globaldb.core.trip import Reply, Trip
+    from globaldb.core.membership import Survey
 
 #: Longest time, in seconds, for making a connection as new.
 _CLEANING: Final = 5.0
@@ -81,6 +83,12 @@ class PymysqlDriver:
 
     def travel(
         self,
+    def survey(self, link: Physical, deadline: float) -> Survey | None:
+        """Ask the node for all instances that it knows; None outside of Aurora."""
+        with link.until(deadline, expendable=True):
+            self._plain(link)
+            return aurora.survey(link, link.facts)
+
         link: Physical,
         work: wire.Call | bytes | None,
         trip: Trip,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from globaldb.core.fence import Means
 from globaldb.core.gtid import GtidSet, MariadbGtid
 from globaldb.core.position import Position
+from globaldb.drivers.pymysql import aurora
 from globaldb.drivers.pymysql.greeting import ROLE, read_only
 
 if TYPE_CHECKING:
@@ -32,20 +33,6 @@ MYSQL_EXECUTED: Final = "@@GLOBAL.gtid_executed"
 MARIADB_WRITTEN: Final = "@@GLOBAL.gtid_binlog_pos"
 MARIADB_APPLIED: Final = "@@GLOBAL.gtid_slave_pos"
 
-#: On Aurora's readers: how many milliseconds this one is behind the writer. Of the
-#: two, the first knows a writer in another region.
-AURORA_LAG: Final = {
-    "aurora_global": (
-        "SELECT MAX(visibility_lag_in_msec)"
-        " FROM information_schema.aurora_global_db_instance_status"
-        " WHERE server_id = @@aurora_server_id"
-    ),
-    "aurora_replica": (
-        "SELECT MAX(replica_lag_in_milliseconds)"
-        " FROM information_schema.replica_host_status"
-        " WHERE server_id = @@aurora_server_id"
-    ),
-}
 #: Columns of SHOW REPLICA STATUS, by their names old and new.
 _BEHIND: Final = ("Seconds_Behind_Source", "Seconds_Behind_Master")
 _RECEIVING: Final = ("Replica_IO_Running", "Slave_IO_Running")
@@ -134,7 +121,7 @@ def guard(physical: Physical, question: Question, reader: Abilities) -> str:
 
 def lag(physical: Physical, parts: frozenset[str]) -> str:
     """Return what tells how late a reader is, by what it can be asked."""
-    for name, sql in AURORA_LAG.items():
+    for name, sql in aurora.LAG.items():
         if name in parts:
             return sql
     return replica_status(physical) if "replica_status" in parts else "SELECT NULL"
