@@ -38,6 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     command("status", _status, "show nodes, latencies and faults")
     url = command("url", _url, "print the cluster's URL as a region sees it")
     url.add_argument("--region", help="the client's region (default: every one)")
+    command("aws", _aws, "serve AWS's API of the lab; print what to set to use it")
+    command("rotate-password", _rotate, "give applications a new password")
     counters = command("counters", _counters, "show what passed over each link")
     counters.add_argument("--reset", action="store_true", help="then count anew")
     for name, purpose in _ON_NODES.items():
@@ -262,6 +264,22 @@ def _url(args: argparse.Namespace) -> int:
     for url in urls.values():
         print(url)
     return OK
+
+
+def _aws(args: argparse.Namespace) -> int:
+    aws = Lab.attach(args.name).aws()
+    if args.json:
+        about = {"global_cluster": aws.global_cluster, "secret": aws.secret}
+        return _print({"environment": aws.environment, **about})
+    for name, value in aws.environment.items():
+        print(f"export {name}={value}")
+    print(f"# global cluster {aws.global_cluster}, secret {aws.secret}")
+    return OK
+
+
+def _rotate(args: argparse.Namespace) -> int:
+    Lab.attach(args.name).rotate_password()
+    return _done(args)
 
 
 def _counters(args: argparse.Namespace) -> int:

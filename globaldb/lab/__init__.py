@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from globaldb.lab.cloud import LabAws
 from globaldb.lab.counters import ConnectionCounters, LinkCounters
 from globaldb.lab.errors import LabError, LabNotRunningError, LabSpecError
 from globaldb.lab.lab import Lab, LabNode
@@ -10,6 +11,7 @@ from globaldb.lab.spec import LabSpec
 __all__ = [
     "ConnectionCounters",
     "Lab",
+    "LabAws",
     "LabError",
     "LabNode",
     "LabNotRunningError",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from globaldb.lab.errors import LabError, LabSpecError
@@ -141,6 +141,13 @@ class Cluster(ABC, Generic[S]):
             server.lag = 0.0
             self.hold_back([server])
 
+    def rotate_password(self) -> str:
+        """Give the role of applications a new password and return it."""
+        word = Passwords().app
+        self.set_password(APP_ROLE, word)
+        self.passwords = replace(self.passwords, app=word)
+        return word
+
     def target_in(self, place: str) -> S:
         """Return the reader in region *place* (or called so) that has most."""
         candidates = [
@@ -162,6 +169,10 @@ class Cluster(ABC, Generic[S]):
     @abstractmethod
     def bring_up(self, report: Report) -> None:
         """Make the files, start all servers, and have the readers follow."""
+
+    @abstractmethod
+    def set_password(self, role: str, word: str) -> None:
+        """Have *role* log in with *word* from now on."""
 
     @abstractmethod
     def position(self) -> str:

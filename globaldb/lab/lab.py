@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 from urllib.parse import quote
 
 from globaldb.lab import state, wire
+from globaldb.lab.cloud import LabAws
 from globaldb.lab.cluster import APP_ROLE, DATABASE
 from globaldb.lab.counters import LinkCounters, read_counters
 from globaldb.lab.endpoints import Endpoints
@@ -64,7 +65,7 @@ class Lab:
         self._folder = folder
         self._clients: Mapping[str, list[list[Any]]] = facts["clients"]
         self._names: Mapping[str, list[Any]] = facts["names"]
-        self._passwords: Mapping[str, str] = facts["passwords"]
+        self._passwords: dict[str, str] = facts["passwords"]
         self._supervisor = supervisor
 
     @classmethod
@@ -209,6 +210,23 @@ class Lab:
         """Return the name server of clients in *region*: its address and its port."""
         host, port = self._names[check_region(region, self._names)]
         return host, port
+
+    def aws(self) -> LabAws:
+        """Serve AWS's API of this lab, to its end, and return where that is.
+
+        RDS describes the lab as a global database; Secrets Manager has a secret with
+        the login of applications. Needs the extra `lab-aws`.
+        """
+        return LabAws(**self._ask("aws"))
+
+    def rotate_password(self) -> str:
+        """Give applications a new password, in the database, and in AWS's secret.
+
+        Connections that are open live on. Who has taken hold of this lab by `attach`
+        has to do so again.
+        """
+        self._passwords["app"] = word = str(self._ask("rotate_password"))
+        return word
 
     def writer(self) -> LabNode:
         """Return the node that says now that it is the writer."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
-from globaldb.errors import ConfigurationError
 from globaldb.lab.errors import LabSpecError
 from globaldb.lab.spec import check_region, check_seconds, listed
 from globaldb.lab.worker import Worker
@@ -28,7 +27,7 @@ class Names:
 
     def __init__(self, name: str, spec: LabSpec, book: AddressBook, log: Path) -> None:
         if find_spec("dns") is None:
-            raise ConfigurationError(
+            raise LabSpecError(
                 "the lab's name server needs dnspython: pip install 'globaldb[lab]'"
             )
         self._spec = spec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from globaldb.lab import promotion
+from globaldb.lab import promotion, state
 from globaldb.lab.errors import LabSpecError
 from globaldb.lab.network import REPLY, REQUEST, client_link
 from globaldb.lab.spec import LabSpec, check_region, check_seconds
@@ -28,6 +28,7 @@ class Operations:
         self._ways = ways
         self._links = ways.links
         self._table: Mapping[str, Callable[..., Any]] = {
+            "aws": self._aws,
             "claim": self._claim,
             "counters": self._counters,
             "cut": self._cut,
@@ -43,6 +44,7 @@ class Operations:
             "refuse": self._refuse,
             "reset_counters": self._reset_counters,
             "restore": self._restore,
+            "rotate_password": self._rotate_password,
             "start": self._start,
             "status": self._status,
             "switchover": self._switchover,
@@ -100,6 +102,15 @@ class Operations:
 
     def _dns_lag(self, _report: Report, seconds: float) -> None:
         self._ways.names.lag(seconds)
+
+    def _aws(self, _report: Report) -> dict[str, str]:
+        return self._ways.cloud.serve(self._cluster.passwords.app)
+
+    def _rotate_password(self, _report: Report) -> str:
+        word = self._cluster.rotate_password()
+        state.remember(self._cluster.folder, ("passwords", "app"), word)
+        self._ways.cloud.set_password(word)
+        return word
 
     def _restore(self, report: Report) -> None:
         """Undo everything: faults, latencies, lag and dead nodes."""

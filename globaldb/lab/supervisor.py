@@ -24,6 +24,7 @@ from globaldb.lab import state
 from globaldb.lab.addresses import AddressBook, choose_addresses
 from globaldb.lab.aurora import Heartbeat
 from globaldb.lab.child import Identity, choose_identity
+from globaldb.lab.cloud import Cloud
 from globaldb.lab.engines import make_cluster
 from globaldb.lab.links import Links
 from globaldb.lab.names import Names
@@ -90,7 +91,9 @@ def _start(
     stack.callback(links.stop)
     names = Names(name, spec, book, folder / "names.log")
     stack.callback(names.stop)
-    ways = Ways(links, names)
+    cloud = Cloud(name, spec, book, folder / "aws.log")
+    stack.callback(cloud.stop)
+    ways = Ways(links, names, cloud)
     cluster = make_cluster(spec, book, folder=folder, identity=identity, routes=ways)
     stack.callback(cluster.stop)
     links.wait_ready()

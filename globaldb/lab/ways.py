@@ -1,4 +1,4 @@
-"""The network as the cluster changes it: the links, and the names that lead to them."""
+"""The network as the cluster changes it, and what tells others of the cluster."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from globaldb.lab.cloud import Cloud
     from globaldb.lab.links import Links
     from globaldb.lab.names import Names
     from globaldb.lab.server import Server
@@ -13,15 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """What `cluster.Routes` asks for, of the links and of the name server."""
+    """What `cluster.Routes` asks for, of the links, of DNS and of AWS's API."""
 
     links: Links
     names: Names
+    cloud: Cloud
 
     def lead_to(self, writer: Server) -> None:
-        """Lead every reader's replication, and the writer's names, to *writer*."""
+        """Lead every reader's replication to *writer*, and say who it is."""
         self.links.lead_to(writer)
         self.names.lead_to(writer)
+        self.cloud.lead_to(writer)
 
     def severed(self) -> set[str]:
         """Return the nodes that cannot reach the writer now."""

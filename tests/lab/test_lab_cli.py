@@ -87,6 +87,34 @@ def test_status_tells_a_person_and_a_program_what_is_wrong(
     assert ask(capsys, "status")["partitions"] == []
 
 
+def test_dns_fails_and_lags_from_the_shell(capsys: Capture, background: str) -> None:
+    assert list(ask(capsys, "status")["dns"]) == ["us-west-2", "ap-south-1"]
+    ask(capsys, "dns-fault", "delay", "--region", "ap-south-1", "--seconds", "20ms")
+    assert ask(capsys, "dns-lag", "30s") == {"ok": True, "seconds": 30.0}
+    status = ask(capsys, "status", code=1)
+    assert status["dns_faults"] == {"ap-south-1": "delay"}
+    host, port = status["dns"]["ap-south-1"]
+    assert main(["lab", "status"]) == 1
+    printed = capsys.readouterr().out
+    assert f"dns of ap-south-1: {host}:{port}  late by 30 s  delay\n" in printed
+    ask(capsys, "heal")
+    assert ask(capsys, "status")["dns_faults"] == {}
+
+
+def test_aws_is_served_from_the_shell(capsys: Capture, background: str) -> None:
+    served = ask(capsys, "aws")
+    assert served["global_cluster"] == background
+    assert main(["lab", "aws"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:-1] == [
+        f"export {name}={value}" for name, value in served["environment"].items()
+    ]
+    assert "export AWS_ACCESS_KEY_ID=test" in lines
+    before = ask(capsys, "url")
+    assert ask(capsys, "rotate-password") == {"ok": True}
+    assert ask(capsys, "url") != before
+
+
 def test_latency_and_lag_take_durations(capsys: Capture, background: str) -> None:
     changed = ask(capsys, "latency", "us-west-2", "ap-south-1", "50ms")
     assert changed["seconds"] == 0.05

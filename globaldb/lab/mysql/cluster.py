@@ -86,6 +86,10 @@ class MysqlCluster(Cluster[MysqlServer]):
         for server in self.readers:
             follow(server)
 
+    def set_password(self, role: str, word: str) -> None:
+        """Have *role* log in with *word* from now on."""
+        self.writer.ask(f"ALTER USER '{role}'@'%' IDENTIFIED BY '{word}'")
+
     def position(self) -> str:
         """Return the writer's newest transaction."""
         return self.writer.position()

@@ -93,6 +93,10 @@ class PostgresqlCluster(Cluster[PostgresqlServer]):
         for server in self.readers:
             server.start()
 
+    def set_password(self, role: str, word: str) -> None:
+        """Have *role* log in with *word* from now on."""
+        self.writer.ask(f"ALTER ROLE {role} PASSWORD '{word}'")
+
     def position(self) -> str:
         """Return how far the writer's WAL is flushed."""
         return str(self.writer.ask("SELECT pg_current_wal_flush_lsn()::text"))
@@ -186,7 +190,7 @@ class PostgresqlCluster(Cluster[PostgresqlServer]):
             SUPERUSER: words.superuser,
             REPLICATION_ROLE: words.replication,
         }.items():
-            self.writer.ask(f"ALTER ROLE {role} PASSWORD '{password}'")
+            self.set_password(role, password)
 
     def _hand_over(self, folder: Path) -> None:
         """Give *folder* to the user that servers run as, where that is another."""
