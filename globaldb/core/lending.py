@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from globaldb.errors import OperationalError
 
 C = TypeVar("C")
+
+_SECRET: Final = re.compile(
+    r"(?i)((?:password|passwd|pwd|secret|token)\s*[=:]\s*|://[^:@/\s]*:)('[^']*'|[^\s@]+)"
+)
 
 
 class Outcome(enum.Enum):
@@ -124,3 +129,9 @@ class Plan(Generic[C]):
     #: How many connections to open, on behalf of which generation.
     opens: int = 0
     generation: int = 0
+
+
+def summary(error: BaseException) -> str:
+    """Return the first line of *error*, without what looks like a password."""
+    text = _SECRET.sub(r"\1***", str(error).strip().partition("\n")[0])
+    return f"{type(error).__name__}: {text}"

@@ -12,7 +12,6 @@ wait for, else it is refused at once.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
@@ -23,6 +22,7 @@ from globaldb.core.lending import (
     PoolLimits,
     PoolStats,
     Waiter,
+    summary,
 )
 from globaldb.errors import NoNodeAvailableError, OperationalError, PoolTimeoutError
 
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 C = TypeVar("C")
-
-SECRET: Final = re.compile(
-    r"(?i)((?:password|passwd|pwd|secret|token)\s*[=:]\s*|://[^:@/\s]*:)('[^']*'|[^\s@]+)"
-)
 
 
 class PoolBooks(Generic[C]):
@@ -58,8 +54,7 @@ class PoolBooks(Generic[C]):
         self.connecting = 0
         self.last_error: BaseException | None = None
         self._uniform = uniform
-        # As of the last slow step or tick: exact enough for ages, and it keeps the
-        # clock out of the fast path.
+        # As of the last slow step or tick: the fast path reads no clock.
         self._now = now
         self._idle: list[Lease[C]] = []  # least recently used first
         self._lent: set[Lease[C]] = set()
@@ -71,6 +66,7 @@ class PoolBooks(Generic[C]):
         self._borrowed = 0
         self._borrow_time = 0.0
         self._returned = 0
+        self._discarded = 0
         self._closed_count = 0
         self._abandoned = 0
         self._errors = 0
@@ -79,6 +75,16 @@ class PoolBooks(Generic[C]):
     def size(self) -> int:
         """Connections there are or will be: idle, lent, being cleaned or opened."""
         return len(self._idle) + self._busy + self.connecting
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many connections as there may be."""
+        return self.size >= self.limits.max_size
+
+    @property
+    def answered(self) -> int:
+        """How often a connection was returned that its borrower was content with."""
+        return self._returned - self._discarded
 
     @property
     def _busy(self) -> int:
@@ -152,6 +158,7 @@ class PoolBooks(Generic[C]):
         plan = self._plan(now)
         self._lent.remove(lease)
         self._returned += 1
+        self._discarded += outcome is Outcome.DISCARD
         if outcome is Outcome.DISCARD or not self._good(lease):
             self._close(lease, plan)
         elif outcome is Outcome.CLEAN:
@@ -199,6 +206,22 @@ class PoolBooks(Generic[C]):
             plan.close.append(connection)
             return plan
         self.connecting -= 1
+        self._welcome(connection, plan)
+        return plan
+
+    def adopt(self, connection: C, now: float) -> Plan[C]:
+        """Welcome a connection that somebody else has opened, if there is room."""
+        plan = self._plan(now)
+        self._created += 1
+        if self.closed or self.full:
+            self._closed_count += 1
+            plan.close.append(connection)
+        else:
+            self._welcome(connection, plan)
+        return plan
+
+    def _welcome(self, connection: C, plan: Plan[C]) -> None:
+        now = self._now
         self._trust(now)
         lifetime = self.limits.max_lifetime * self._uniform(0.9, 1.0)
         self._shelve(
@@ -206,11 +229,10 @@ class PoolBooks(Generic[C]):
                 connection,
                 opened_at=now,
                 expires_at=now + lifetime,
-                generation=generation,
+                generation=self.generation,
             )
         )
         self._settle(plan)
-        return plan
 
     def open_failed(self, error: BaseException, generation: int, now: float) -> Plan[C]:
         """Note a failed open and back off; refuse the waiters if nothing can come."""
@@ -255,11 +277,17 @@ class PoolBooks(Generic[C]):
         self._settle(plan)
         return plan
 
-    def drain(self, now: float) -> Plan[C]:
-        """Begin a new generation: nothing opened before is lent again."""
+    def drain(self, now: float, *, refusing: str | None = None) -> Plan[C]:
+        """Begin a new generation: nothing opened before is lent again.
+
+        Who waits goes on waiting, or is refused where *refusing* says what for.
+        """
         plan = self._plan(now)
         self._begin_generation(plan)
         self._trust(now)
+        while refusing is not None and self._waiters:
+            error = NoNodeAvailableError(f"{self.name} is lost: {refusing}")
+            self._refuse(self._waiters.popleft(), error, plan)
         self._settle(plan)
         return plan
 
@@ -419,10 +447,4 @@ class PoolBooks(Generic[C]):
     def _last_failure(self) -> str:
         if self.last_error is None:
             return ""
-        return f"; last open failed with {_summary(self.last_error)}"
-
-
-def _summary(error: BaseException) -> str:
-    """Return the first line of *error*, without what looks like a password."""
-    text = SECRET.sub(r"\1***", str(error).strip().partition("\n")[0])
-    return f"{type(error).__name__}: {text}"
+        return f"; last open failed with {summary(self.last_error)}"

@@ -8,7 +8,7 @@ from enum import Enum
 from types import MappingProxyType
 
 from globaldb.core.gtid import GtidSet  # noqa: TC001 - a field of a dataclass
-from globaldb.core.latency import smoothed
+from globaldb.core.latency import Response
 from globaldb.core.position import LogPosition, Lsn, Position
 
 
@@ -64,9 +64,15 @@ class NodeState:
     role: Role = Role.UNKNOWN
     position: LogPosition | None = None
     sampled_at: float | None = None
-    latency: float | None = None
+    #: How it has answered lately.
+    response: Response = field(default_factory=Response)
     #: Why the last probe failed; None while the node answers.
     problem: str | None = None
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds that it is judged by when nodes are chosen; None before any."""
+        return self.response.seconds
 
     @property
     def reachable(self) -> bool:
@@ -133,13 +139,16 @@ class Topology:
             if 0 < sample.position.timeline < epoch:
                 role = Role.UNKNOWN
             epoch = max(epoch, sample.position.timeline)
+        response = before.response
+        if not response.readings:
+            response = response.read(sample.latency)
         state = replace(
             before,
             role=role,
             region=before.region or sample.region,
             position=sample.position,
             sampled_at=sample.asked_at,
-            latency=smoothed(before.latency, sample.latency),
+            response=response,
             problem=None if role is not Role.UNKNOWN else _OLD,
         )
         nodes = dict(self.nodes)
@@ -151,10 +160,15 @@ class Topology:
     def lose(self, name: str, problem: str) -> Topology:
         """Return the topology after *name* did not answer, for the reason given."""
         before = self.nodes[name]
-        state = replace(before, problem=problem)
+        # When it is back, it is judged by how it answers then.
+        state = replace(before, problem=problem, response=Response())
         nodes = dict(self.nodes)
         nodes[name] = state
         return self._next(nodes, self.epoch, changed=before.problem is None)
+
+    def restated(self, nodes: Mapping[str, NodeState], *, changed: bool) -> Topology:
+        """Return the topology with other states of the same nodes."""
+        return self._next(dict(nodes), self.epoch, changed=changed)
 
     def touched(self) -> Topology:
         """Return the same topology as a new version: decisions are made anew."""

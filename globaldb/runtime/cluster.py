@@ -12,7 +12,6 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from globaldb.core.lending import PoolLimits
 from globaldb.core.reigns import Reigns
 from globaldb.core.selection import less_loaded, nearest
 from globaldb.core.shapes import Shapes
@@ -30,7 +29,7 @@ from globaldb.runtime.session_store import open_store
 from globaldb.runtime.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from globaldb.config import Config, NodeAddress
     from globaldb.core.knowledge import Knowledge
@@ -55,7 +54,7 @@ class ClusterRuntime:
         self.lookup = knowledge.cache.lookup
         self.random = Random()
         self.worker = Worker(threads=_threads(len(config.nodes)))
-        nodes = [Node(address, self, _limits(config)) for address in config.nodes]
+        nodes = [Node(address, self) for address in config.nodes]
         #: Never changed in place: another mapping comes when a node comes or goes.
         self.nodes: Mapping[str, Node] = {node.name: node for node in nodes}
         #: Nodes that have left: whoever still holds a name finds what it meant.
@@ -69,6 +68,8 @@ class ClusterRuntime:
         #: What `near` answered last, and for which topology: it changes with probes
         #: only, and is asked for by each statement that has to be placed.
         self._near: tuple[Topology | None, tuple[NodeState, ...]] = (None, ())
+        #: Sessions that wait for a writer to be known.
+        self.awaiting = 0
         self._failed_once: set[str] = set()
         self._unfound = "no node is known"
         self.heard = Heard()
@@ -121,8 +122,12 @@ class ClusterRuntime:
         if state is None:
             # In a forked child nobody may have started it yet.
             self.monitor.start()
-            self.monitor.hurry()
-            self._wait_for(lambda: self.topology.writer is not None, deadline)
+            self.monitor.search()
+            self.awaiting += 1
+            try:
+                self._wait_for(lambda: self.topology.writer is not None, deadline)
+            finally:
+                self.awaiting -= 1
             state = self.topology.writer
         if state is None:
             raise NoNodeAvailableError(
@@ -186,7 +191,7 @@ class ClusterRuntime:
             known = self.nodes.get(str(address))
             if known is not None:
                 return known
-            node = Node(address, self, _limits(self.config))
+            node = Node(address, self)
             self._left.pop(node.name, None)
             self.nodes = {**self.nodes, node.name: node}
             self.seeking = False
@@ -247,12 +252,22 @@ class ClusterRuntime:
                 node.saw(sample.position)
                 node.took(sample.latency)
                 self.topology = before.observe(name, sample)
+                self._dethrone(before)
                 if sample.role is Role.WRITER:
                     self._reigns(node, sample)
                 elif sample.position:
                     self._compare(name, sample)
                 self._report(name, before)
             self._changed.notify_all()
+
+    def _dethrone(self, before: Topology) -> None:
+        """Wait for nothing from a writer that another one has been promoted over."""
+        after = self.topology
+        if not 0 < before.epoch < after.epoch:
+            return
+        for name, state in before.nodes.items():
+            if state.role is Role.WRITER and after.nodes[name].role is not Role.WRITER:
+                self.nodes[name].give_up("another node was promoted over it")
 
     def _numbered(self, sample: Sample) -> Sample:
         """Return *sample* with the epoch where its positions do not tell it."""
@@ -293,8 +308,10 @@ class ClusterRuntime:
             newly = self.topology.version != before.version
             self._changed.notify_all()
         if newly:
-            self._doubt(name)
-            self.node(name).pool.drain()
+            self.doubt(name)
+            self.node(name).pool.drain(refusing=problem)
+            if self.topology.writer is None:
+                self.monitor.search()
 
     def demoted(self, name: str) -> None:
         """Take in that node *name* has refused a write as a standby does."""
@@ -304,31 +321,34 @@ class ClusterRuntime:
             before = self.topology
             self.topology = before.demote(name)
             self._report(name, before)
-        self.monitor.hurry()
+        self.monitor.search()
 
     def learn(self, epoch: int) -> None:
         """Take in that a promotion to timeline *epoch* has happened somewhere."""
-        with self._changed:
-            before = self.topology
-            self.topology = before.learned(epoch)
-        if self.topology is not before:
-            self.monitor.hurry()
+        if self.restate(lambda topology: topology.learned(epoch)):
+            self.monitor.search()
 
     def suspect(self, name: str) -> None:
         """Have node *name* asked at once: something about it was not as believed."""
-        self._doubt(name)
+        self.doubt(name)
         self.monitor.start()
         self.monitor.hurry(name)
 
-    def _doubt(self, name: str) -> None:
+    def doubt(self, name: str) -> None:
         """Let no decision stand that was made while *name* was believed in."""
         self.node(name).doubt()
         self.touch()
 
     def touch(self) -> None:
         """Have every decision made anew, for what the topology does not show."""
+        self.restate(Topology.touched)
+
+    def restate(self, change: Callable[[Topology], Topology]) -> bool:
+        """Replace the topology by what *change* makes of it; True for a new version."""
         with self._changed:
-            self.topology = self.topology.touched()
+            before = self.topology
+            self.topology = change(before)
+            return self.topology.version != before.version
 
     def _report(self, name: str, before: Topology) -> None:
         if self.topology.version == before.version:
@@ -395,15 +415,13 @@ class ClusterRuntime:
         return self._failed_once >= self.nodes.keys()
 
     def _why(self) -> str:
-        return (
-            self._unfound
-            if not self.nodes
-            else "; ".join(
-                f"{state.name}: {state.problem or 'no answer yet'}"
-                if not state.reachable
-                else f"{state.name}: {state.role.value}"
-                for state in self.topology.nodes.values()
-            )
+        if not self.nodes:
+            return self._unfound
+        return "; ".join(
+            f"{state.name}: {state.problem or 'no answer yet'}"
+            if not state.reachable
+            else f"{state.name}: {state.role.value}"
+            for state in self.topology.nodes.values()
         )
 
     def _wait_for(self, condition: Any, deadline: float) -> None:
@@ -417,17 +435,6 @@ class ClusterRuntime:
 
 def _threads(nodes: int) -> int:
     return 2 * nodes + 1
-
-
-def _limits(config: Config) -> PoolLimits:
-    return PoolLimits(
-        min_size=config.pool_min_size,
-        max_size=config.pool_max_size,
-        max_lifetime=config.pool_max_lifetime,
-        max_idle=config.pool_max_idle,
-        wait=config.pool_wait,
-        connect=config.connect_timeout,
-    )
 
 
 #: Every cluster of this process, for the child of a fork.

@@ -11,8 +11,10 @@ import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from globaldb.core.fence import Means
-    from globaldb.core.topology import NodeState
+    from globaldb.core.topology import NodeState, Topology
     from globaldb.core.trip import Reply
     from globaldb.errors import TokenError
     from globaldb.runtime.node import Node
@@ -65,6 +67,21 @@ def node_changed(state: NodeState, version: int, epoch: int) -> None:
         state.problem,
         version,
         epoch,
+    )
+
+
+def shares_changed(shares: Iterable[NodeState], topology: Topology) -> None:
+    """Log who shares the reads from now on, and how fast every node answers."""
+    times = (
+        f"{state.name}={1000 * state.latency:.1f}ms"
+        for state in topology.nodes.values()
+        if state.latency is not None
+    )
+    logger.info(
+        "shares_changed reads_at=%s response=%s version=%s",
+        ",".join(state.name for state in shares) or None,
+        ",".join(times),
+        topology.version,
     )
 
 

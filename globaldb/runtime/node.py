@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.catchup import CatchUp
 from globaldb.core.fence import Facts
+from globaldb.core.lending import PoolLimits
 from globaldb.core.topology import NodeState
 from globaldb.runtime.pool import Pool
 
 if TYPE_CHECKING:
-    from globaldb.config import NodeAddress
-    from globaldb.core.lending import PoolLimits
+    from globaldb.config import Config, NodeAddress
     from globaldb.core.position import LogPosition, Position
     from globaldb.runtime.cluster import ClusterRuntime
 
@@ -26,9 +26,7 @@ _TRIPS = 16
 class Node:
     """A pool of connections to one server, and what is known about that server."""
 
-    def __init__(
-        self, address: NodeAddress, cluster: ClusterRuntime, limits: PoolLimits
-    ) -> None:
+    def __init__(self, address: NodeAddress, cluster: ClusterRuntime) -> None:
         self.address = address
         self.name = str(address)
         self._cluster = cluster
@@ -40,6 +38,10 @@ class Node:
         #: the work of a statement. None while there was none.
         self._trips: tuple[float, ...] = ()
         self.trip: float | None = None
+        #: The shortest trip since the monitor has sent its last question.
+        self.least = float("inf")
+        #: Its answer has been missing for too long, and no other came meanwhile.
+        self.silent = False
         #: How long commits take to become visible here.
         self.catch_up = CatchUp()
         #: It is known to forward writes by itself.
@@ -50,11 +52,11 @@ class Node:
         self.moment = float("-inf")
         self.pool: Pool[Any] = Pool(
             self.name,
-            open=self._open,
+            open=self.open,
             close=cluster.driver.close,
             clean=cluster.driver.clean,
             abandon=cluster.driver.abandon,
-            limits=limits,
+            limits=_limits(cluster.config),
             worker=cluster.worker,
             clock=monotonic,
             random=cluster.random,
@@ -92,6 +94,7 @@ class Node:
         """
         self._trips = (*self._trips[1 - _TRIPS :], seconds)
         self.trip = min(self._trips)
+        self.least = min(self.least, seconds)
 
     def showed(self, told: LogPosition | None) -> LogPosition | None:
         """Take in what this node, a reader, said that it had replayed.
@@ -125,8 +128,33 @@ class Node:
         self.moment = float("-inf")
         self.doubted_at = monotonic()
 
-    def _open(self, deadline: float) -> Any:
+    def give_up(self, why: str | None = None) -> None:
+        """Let nobody wait any longer for what this node does not answer.
+
+        With *why* also for a connection to it; those that are idle are closed.
+        """
+        for link in self.pool.lent:
+            self._cluster.driver.give_up(link)
+        if why is not None:
+            self.pool.drain(refusing=why)
+
+    def open(self, deadline: float) -> Any:
+        """Return a new connection, beside the pool's, before *deadline*.
+
+        Raises what the driver raises.
+        """
         cluster = self._cluster
         link = cluster.driver.open(cluster.config, self.address, deadline)
         link.facts = self.facts
         return link
+
+
+def _limits(config: Config) -> PoolLimits:
+    return PoolLimits(
+        min_size=config.pool_min_size,
+        max_size=config.pool_max_size,
+        max_lifetime=config.pool_max_lifetime,
+        max_idle=config.pool_max_idle,
+        wait=config.pool_wait,
+        connect=config.connect_timeout,
+    )

@@ -139,16 +139,32 @@ class Pool(Generic[C]):
             plan = self._books.warm(size, now)
         self._carry_out(plan)
 
-    def drain(self) -> None:
+    def drain(self, *, refusing: str | None = None) -> None:
         """Trust no connection opened until now: the node has changed its role or life.
 
         Idle ones are closed at once, lent ones at their return; who waits goes on
-        waiting, for a new one.
+        waiting, for a new one. Or, where *refusing* says why nothing will come, who
+        waits is refused with NoNodeAvailableError.
         """
         now = self._clock()
         with self._lock:
-            plan = self._books.drain(now)
+            plan = self._books.drain(now, refusing=refusing)
         self._carry_out(plan)
+
+    def adopt(self, connection: C) -> None:
+        """Take in a connection that the caller has opened; closed if there is no room."""
+        now = self._clock()
+        with self._lock:
+            plan = self._books.adopt(connection, now)
+        self._carry_out(plan)
+
+    def prune(self, dead: Callable[[C], bool]) -> None:
+        """Close the idle connections that *dead*, which must not wait, says are."""
+        leases = []
+        while (lease := self.try_checkout()) is not None:
+            leases.append(lease)
+        for lease in reversed(leases):
+            self.checkin(lease, Outcome.DISCARD if dead(lease.connection) else REUSE)
 
     def tick(self, now: float) -> None:
         """Keep house, about once a second: ages, the minimum, another attempt."""
@@ -192,6 +208,17 @@ class Pool(Generic[C]):
         """The connections on loan at this instant."""
         with self._lock:
             return self._books.lent
+
+    @property
+    def full(self) -> bool:
+        """Whether there are as many connections as there may be."""
+        with self._lock:
+            return self._books.full
+
+    @property
+    def answered(self) -> int:
+        """How often a borrower gave a connection back that was as good as before."""
+        return self._books.answered
 
     @property
     def stats(self) -> PoolStats:

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.fence import best, means_between
+from globaldb.core.selection import shares
 from globaldb.core.topology import Role
 from globaldb.errors import ProgrammingError
 
@@ -45,22 +46,28 @@ def nodes(session: Session) -> Table:
         ("region", str),
         ("role", str),
         ("latency_ms", float),
+        ("shares_reads", str),
+        ("why_not", str),
         ("position", str),
         ("fence", str),
         ("problem", str),
     )
-    cluster = session.cluster
+    cluster, config = session.cluster, session.cluster.config
+    topology = cluster.topology
+    why = shares(topology, window=config.latency_window, factor=config.latency_factor)
     rows = tuple(
         (
             state.name,
             state.region,
             state.role.value,
             None if state.latency is None else round(state.latency * 1000, 3),
+            "no" if why[state.name] else "yes",
+            why[state.name] or None,
             _position(state),
             _fence(cluster, state),
             state.problem,
         )
-        for state in cluster.topology.nodes.values()
+        for state in topology.nodes.values()
     )
     return Table(columns, rows)
 

@@ -32,9 +32,9 @@ FLOOR = Position(Lsn(100, 1))
 
 
 def topology(*, epoch: int = 1, writer: bool = True) -> Topology:
-    states = [NodeState("ap-1", "ap", Role.READER, Lsn(90, 1), 1.0, 0.001)]
+    states = [NodeState("ap-1", "ap", Role.READER, Lsn(90, 1), 1.0)]
     if writer:
-        states.append(NodeState("us-w", "us", Role.WRITER, Lsn(99, 1), 1.0, 0.2))
+        states.append(NodeState("us-w", "us", Role.WRITER, Lsn(99, 1), 1.0))
     nodes = MappingProxyType({state.name: state for state in states})
     return Topology(nodes, version=1, epoch=epoch)
 

@@ -86,7 +86,7 @@ async def leave_reader(session: Session) -> bool:
         return False
     if books.left(Position(position, read=True), sampled_at):
         return True
-    if not state.reachable:
+    if not state.reachable or node.silent:
         return False
     try:
         lease = await session.shell.borrow(node, session.deadline())
