@@ -86,6 +86,9 @@ class Driver(Protocol):
     def fault(self, error: BaseException, link: Any) -> Fault:
         """Classify what a connection raised."""
 
+    def opening_fault(self, error: BaseException) -> Fault:
+        """Classify why `open` made no connection."""
+
     def serialization_failure(self, message: str) -> Exception:
         """Make the error with which a transaction has to be run again."""
 

@@ -1,55 +1,57 @@
-"""What a driver's error means, and so what may be done next."""
+"""What psycopg's errors are, beyond their codes."""
 
 from __future__ import annotations
 
+import psycopg
 import pytest
+from psycopg import errors as pgerrors
 
-from globaldb.core.faults import Fault, postgresql_fault
+from globaldb.core.faults import Fault
+from globaldb.drivers.psycopg.translate import fault, opening_fault, translate
 
-S, RO, RC = Fault.STATEMENT, Fault.READ_ONLY, Fault.RECOVERY_CONFLICT
-LOST, UN = Fault.NODE_LOST, Fault.UNAVAILABLE
-CONFLICT = "canceling statement due to conflict with recovery"
-ENDED = "terminating connection due to conflict with recovery"
+
+def said(kind: type[psycopg.Error], text: str, severity: str) -> psycopg.Error:
+    """An error as psycopg makes it of a server's message."""
+    fields = [None] * 256
+    fields[ord("V")] = severity.encode()
+    fields[ord("M")] = text.encode()
+    info = dict(enumerate(fields))
+    return kind(text, info=info, encoding="utf-8")
+
+
+def test_an_error_of_a_foreign_server_is_no_loss_of_this_one():
+    foreign = said(pgerrors.ConnectionFailure, "could not connect", "ERROR")
+    assert fault(foreign, broken=False) is Fault.STATEMENT
+    assert fault(foreign, broken=True) is Fault.STATEMENT
+
+
+def test_a_servers_last_words_are_a_loss():
+    last = said(pgerrors.AdminShutdown, "terminating connection", "FATAL")
+    assert fault(last, broken=True) is Fault.NODE_LOST
+    assert fault(last, broken=False) is Fault.NODE_LOST
+
+
+def test_what_is_no_error_of_psycopg_is_judged_by_the_connection():
+    assert fault(ValueError(), broken=True) is Fault.NODE_LOST
+    assert fault(ValueError(), broken=False) is Fault.STATEMENT
+
+
+def test_what_a_server_says_to_a_new_connection_is_read_by_its_code():
+    assert opening_fault(pgerrors.TooManyConnections("zu viele")) is Fault.CAPACITY
+    assert opening_fault(psycopg.OperationalError("refused")) is Fault.NODE_LOST
 
 
 @pytest.mark.parametrize(
-    ("sqlstate", "message", "broken", "expected"),
+    ("kind", "retryable"),
     [
-        (None, "consuming input failed", True, LOST),
-        (None, "no results to fetch", False, S),
-        ("23505", "duplicate key value violates unique constraint", False, S),
-        ("57014", "canceling statement due to user request", False, S),
-        ("40001", "could not serialize access due to concurrent update", False, S),
-        ("40001", CONFLICT, False, RC),
-        ("40001", CONFLICT, True, RC),
-        ("57P01", ENDED, True, RC),
-        ("57P01", "terminating connection due to administrator command", True, LOST),
-        ("57P01", "terminating connection due to administrator command", False, LOST),
-        ("57P02", "the database system is shutting down", False, LOST),
-        ("57P05", "terminating connection due to idle-session timeout", True, LOST),
-        ("25P03", "terminating connection due to idle-in-transaction", True, LOST),
-        ("08006", "connection failure", False, LOST),
-        ("57P03", "the database system is starting up", False, UN),
-        ("53300", "sorry, too many clients already", False, UN),
-        ("53400", "configuration limit exceeded", False, UN),
-        ("XX000", "invalid memory alloc request size", True, LOST),
-        ("XX000", "invalid memory alloc request size", False, S),
-        ("25006", "cannot execute INSERT in a read-only transaction", False, RO),
-        ("0A000", "cannot use serializable mode in a hot standby", False, RO),
-        ("0A000", "cannot set transaction read-write mode during recovery", False, RO),
-        (
-            "0A000",
-            "cannot access temporary or unlogged relations during recovery",
-            False,
-            RO,
-        ),
-        ("0A000", "cross-database references are not implemented", False, S),
-        ("55000", "recovery is in progress", False, RO),
-        ("55000", "object not in prerequisite state", False, S),
-        ("XX000", "cannot assign TransactionIds during recovery", False, RO),
+        (pgerrors.SerializationFailure, True),
+        (pgerrors.DeadlockDetected, True),
+        (pgerrors.TooManyConnections, True),
+        (pgerrors.TransactionIntegrityConstraintViolation, False),
+        (pgerrors.UniqueViolation, False),
+        (pgerrors.QueryCanceled, False),
+        (pgerrors.TransactionResolutionUnknown, False),
     ],
 )
-def test_an_error_is(
-    sqlstate: str | None, message: str, broken: bool, expected: Fault
-) -> None:
-    assert postgresql_fault(sqlstate, message, broken=broken) is expected
+def test_only_what_left_nothing_behind_may_be_run_again(kind, retryable):
+    assert translate(kind("x"), None).retryable is retryable

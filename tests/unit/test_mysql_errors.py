@@ -8,49 +8,34 @@ import pytest
 from pymysql import err
 
 from globaldb import errors
-from globaldb.core.faults import Fault, mysql_fault, mysql_refuses_writes
+from globaldb.core.faults import Fault
+from globaldb.core.mysql.faults import mysql_refuses_writes
 from globaldb.core.routing import Route
 from globaldb.core.topology import Role
-from globaldb.drivers.pymysql.translate import fault, number, translate, unsigned
+from globaldb.drivers.pymysql.translate import (
+    fault,
+    number,
+    opening_fault,
+    translate,
+    unsigned,
+)
 
-READ_ONLY = "The MySQL server is running with the --read-only option so it cannot"
 ROUTE = Route(role=Role.WRITER, node="n", region=None, reason="write")
 
 
-@pytest.mark.parametrize(
-    ("code", "text", "verdict"),
-    [
-        (1290, READ_ONLY, Fault.READ_ONLY),
-        (1290, "with the --super-read-only option", Fault.READ_ONLY),
-        (1290, "running with the --secure-file-priv option", Fault.STATEMENT),
-        (1792, "Cannot execute statement in a READ ONLY transaction.", Fault.STATEMENT),
-        (1836, "Running in read-only mode", Fault.READ_ONLY),
-        (2006, "gone away", Fault.NODE_LOST),
-        (2013, "Lost connection", Fault.NODE_LOST),
-        (2055, "Lost connection at", Fault.NODE_LOST),
-        (1053, "Server shutdown in progress", Fault.NODE_LOST),
-        (1927, "Connection was killed", Fault.NODE_LOST),
-        (4031, "disconnected by the server because of inactivity", Fault.NODE_LOST),
-        (1040, "Too many connections", Fault.UNAVAILABLE),
-        (1203, "max_user_connections", Fault.UNAVAILABLE),
-        (2003, "Can't connect", Fault.UNAVAILABLE),
-        (1205, "Lock wait timeout exceeded", Fault.STATEMENT),
-        (1213, "Deadlock found", Fault.STATEMENT),
-        (1317, "Query execution was interrupted", Fault.STATEMENT),
-        (3024, "maximum statement execution time exceeded", Fault.STATEMENT),
-        (1062, "Duplicate entry '--read-only'", Fault.STATEMENT),
-        (None, "execute() first", Fault.STATEMENT),
-    ],
-)
-def test_each_number_means_what_may_be_done_next(code, text, verdict):
-    assert mysql_fault(code, text, broken=False) is verdict
-    args = (text,) if code is None else (code, text)
-    assert fault(err.OperationalError(*args), broken=False) is verdict
-
-
-def test_a_broken_connection_is_lost_whatever_the_number():
-    assert mysql_fault(1064, "", broken=True) is Fault.NODE_LOST
+def test_a_broken_connection_is_lost_whatever_was_raised():
+    assert fault(err.ProgrammingError(1064, ""), broken=True) is Fault.NODE_LOST
     assert fault(ValueError(), broken=True) is Fault.NODE_LOST
+
+
+def test_an_error_without_a_number_is_the_librarys():
+    assert fault(err.Error("execute() first"), broken=False) is Fault.STATEMENT
+    assert opening_fault(err.Error("what is this")) is Fault.NODE_LOST
+
+
+def test_a_number_with_a_sign_is_the_one_that_the_server_meant():
+    raised = err.InternalError(-1560, "Internal write forwarding error")
+    assert fault(raised, broken=False) is Fault.OUTCOME_UNKNOWN
 
 
 def test_an_error_without_a_text_refuses_no_write():
@@ -116,9 +101,10 @@ def test_an_error_is_translated_once():
 
 
 @pytest.mark.parametrize(
-    ("code", "retryable"), [(1213, True), (1614, True), (1205, False)]
+    ("code", "retryable"),
+    [(1213, True), (1614, True), (-1584, True), (1040, True), (1205, False)],
 )
-def test_only_what_rolled_back_the_transaction_may_be_run_again(code, retryable):
+def test_only_what_left_nothing_behind_may_be_run_again(code, retryable):
     assert translate(err.OperationalError(code, "x"), None).retryable is retryable
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymysql import err
 from pymysql.constants import SERVER_STATUS
 
-from globaldb.core.faults import Fault
+from globaldb.core.faults import READ_ELSEWHERE
 from globaldb.core.lending import Outcome
 from globaldb.core.lexer import decoded
 from globaldb.core.lexer.mysql import quotings, second as end
@@ -69,7 +69,7 @@ def run_hot(face: Connection, statement: Statement, sql: Any) -> bool:
         face._result, link._result = link._result, None
     except err.MySQLError as error:
         session.hot = face._result = None
-        if errors.fault(error, broken=link.closed) is Fault.STATEMENT:
+        if errors.fault(error, broken=link.closed) not in READ_ELSEWHERE:
             raise
         return False
     finally:

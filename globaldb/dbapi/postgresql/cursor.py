@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import psycopg
 from psycopg import pq
 
-from globaldb.core.faults import Fault
+from globaldb.core.faults import READ_ELSEWHERE, Fault
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import needs_writer
 from globaldb.core.statement import Copy as CopyAction, Verdict
@@ -118,7 +118,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
                     shell.ended(link)
         except psycopg.Error as error:
             session.hot = None
-            if errors.fault(error, broken=link.closed) is Fault.STATEMENT:
+            if errors.fault(error, broken=link.closed) not in READ_ELSEWHERE:
                 raise
             return False
         finally:

@@ -116,6 +116,10 @@ class PsycopgDriver:
         """Classify what a connection raised."""
         return translate.fault(error, broken=link.closed)
 
+    def opening_fault(self, error: BaseException) -> Fault:
+        """Classify why `open` made no connection."""
+        return translate.opening_fault(error)
+
     def serialization_failure(self, message: str) -> psycopg.Error:
         """Make the error with which a transaction has to be run again."""
         return pgerrors.SerializationFailure(message)

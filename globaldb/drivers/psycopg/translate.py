@@ -9,7 +9,8 @@ import psycopg
 from psycopg import errors as pgerrors
 
 from globaldb import errors
-from globaldb.core.faults import Fault, postgresql_fault
+from globaldb.core.faults import RETRYABLE, Fault
+from globaldb.core.postgresql.faults import postgresql_fault, postgresql_opening_fault
 
 if TYPE_CHECKING:
     from globaldb.core.routing import Route
@@ -43,10 +44,6 @@ _THEIRS: tuple[tuple[type[errors.Error], type[psycopg.Error]], ...] = (
     (errors.DatabaseError, psycopg.DatabaseError),
 )
 
-#: Serialization failures and deadlocks: the transaction was rolled back, and may be
-#: tried again from its start.
-_RETRYABLE = ("40001", "40P01")
-
 
 def fault(error: BaseException, *, broken: bool) -> Fault:
     """Classify what a physical connection raised."""
@@ -60,6 +57,14 @@ def fault(error: BaseException, *, broken: bool) -> Fault:
         )
         return Fault.STATEMENT if certain and found is Fault.NODE_LOST else found
     return Fault.NODE_LOST if broken else Fault.STATEMENT
+
+
+def opening_fault(error: BaseException) -> Fault:
+    """Classify why no connection was made."""
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None:
+        # A server's, to what is done first on a new connection.
+        return postgresql_fault(error.sqlstate, str(error), broken=False)
+    return postgresql_opening_fault(str(error))
 
 
 def translate(error: BaseException, route: Route | None) -> BaseException:
@@ -76,8 +81,7 @@ def translate(error: BaseException, route: Route | None) -> BaseException:
         new = _join(kind, _theirs(kind))(*error.args)
     elif isinstance(error, psycopg.Error):
         new = _join(_ours(kind), kind)(*error.args)
-        if error.sqlstate in _RETRYABLE:
-            new.retryable = True
+        new.retryable = fault(error, broken=False) in RETRYABLE
     else:
         return error
     new.__dict__.update(error.__dict__)

@@ -109,6 +109,10 @@ class PymysqlDriver:
         """Classify what a connection raised."""
         return translate.fault(error, broken=link.closed)
 
+    def opening_fault(self, error: BaseException) -> Fault:
+        """Classify why `open` made no connection."""
+        return translate.opening_fault(error)
+
     def serialization_failure(self, message: str) -> err.OperationalError:
         """Make the error with which a transaction has to be run again."""
         return err.OperationalError(ER.LOCK_DEADLOCK, message)

@@ -9,7 +9,8 @@ from pymysql import err
 from pymysql.constants import CR, ER
 
 from globaldb import errors
-from globaldb.core.faults import Fault, mysql_fault
+from globaldb.core.faults import RETRYABLE, Fault
+from globaldb.core.mysql.faults import mysql_fault, mysql_opening_fault
 
 if TYPE_CHECKING:
     from globaldb.core.routing import Route
@@ -48,8 +49,6 @@ _THEIRS: Final[tuple[tuple[type[errors.Error], type[err.MySQLError], int], ...]]
     (errors.Error, err.Error, ER.UNKNOWN_ERROR),
 )
 
-#: The transaction was rolled back, and may be tried again from its start.
-_RETRYABLE: Final = frozenset((ER.LOCK_DEADLOCK, 1614))
 #: What a statement is ended with: by KILL QUERY, and by the server's own limits.
 INTERRUPTED: Final = frozenset((ER.QUERY_INTERRUPTED, 3024, 1969))
 #: A server's last words on a connection: shutdown, killed, idle for too long.
@@ -80,9 +79,17 @@ def number(error: BaseException) -> int | None:
 def fault(error: BaseException, *, broken: bool) -> Fault:
     """Classify what a physical connection raised."""
     if isinstance(error, err.MySQLError):
-        text = str(error.args[1]) if len(error.args) > 1 else ""
-        return mysql_fault(number(error), text, broken=broken)
+        return mysql_fault(number(error), _text(error), broken=broken)
     return Fault.NODE_LOST if broken else Fault.STATEMENT
+
+
+def opening_fault(error: BaseException) -> Fault:
+    """Classify why no connection was made."""
+    return mysql_opening_fault(number(error), _text(error))
+
+
+def _text(error: BaseException) -> str:
+    return str(error.args[1]) if len(error.args) > 1 else str(error)
 
 
 def translate(error: BaseException, route: Route | None) -> BaseException:
@@ -101,7 +108,7 @@ def translate(error: BaseException, route: Route | None) -> BaseException:
         error = unsigned(error)
         kind = type(error)
         new = _join(_ours(kind), kind)(*error.args)
-        new.retryable = number(error) in _RETRYABLE
+        new.retryable = fault(error, broken=False) in RETRYABLE
     else:
         return error
     new.__dict__.update(error.__dict__)

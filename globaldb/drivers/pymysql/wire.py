@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pymysql import err
 from pymysql.constants import CR, ER
 
-from globaldb.core.faults import mysql_refuses_writes
+from globaldb.core.mysql.faults import mysql_refuses_writes
 from globaldb.core.trip import LinkStatus
 from globaldb.drivers.pymysql import greeting, position, words
 from globaldb.drivers.pymysql.physical import too_late

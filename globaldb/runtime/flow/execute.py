@@ -7,6 +7,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from globaldb.core.faults import FaultVerdict, Sent
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route, Target, decide, refuse_write
 from globaldb.core.statement import (
@@ -29,7 +30,12 @@ from globaldb.core.trip import LinkStatus
 from globaldb.errors import InternalError, NodeLostError
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
-from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
+from globaldb.runtime.flow.faults import (
+    raise_fault,
+    raise_lost,
+    raise_unknown,
+    verdict_of,
+)
 from globaldb.runtime.flow.forwarding import (
     know_writer,
     native_target,
@@ -50,6 +56,9 @@ from globaldb.runtime.flow.touch import reads_of
 from globaldb.runtime.flow.write import write
 
 if TYPE_CHECKING:
+    from globaldb.core.lending import Lease
+    from globaldb.core.trip import Reply
+    from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
 
@@ -253,12 +262,8 @@ async def _on_lease(session: Session, work: Work) -> None:
     reply = await send(session, lease, work.call, trip, work.deadline)
     if transaction.state is not TransactionState.FAILED:
         session.failed(work.statement, reply)
-    if reply.status is LinkStatus.LOST and not inside and not reply.done:
-        session.cluster.suspect(node.name)
-        session.release()
-        if work.statement.verdict in READS or not reply.sent:
-            raise_lost(node, reply, "the statement ran")
-        raise_unknown(session, node, reply, "the statement")
+    if not inside and not reply.done:
+        _raise_if_lost(session, work, node, lease, reply)
     if capture and reply.position is None and reply.sent:
         session.books.lost_position()
     defining = session.defining
@@ -277,6 +282,22 @@ async def _on_lease(session: Session, work: Work) -> None:
         fence=Fence.EXACT if node.state.role is Role.WRITER else Fence.NONE,
     )
     _release_if_over(session)
+
+
+def _raise_if_lost(
+    session: Session, work: Work, node: Node, lease: Lease[Any], reply: Reply
+) -> None:
+    """Say what it means that the connection, or its answer, was lost; else go on."""
+    writes = work.statement.verdict not in READS
+    link = lease.connection
+    verdict = verdict_of(session, reply, link, Sent.STATEMENT, writes=writes)
+    if reply.status is LinkStatus.LOST:
+        session.cluster.suspect(node.name)
+        session.release()
+    if verdict is FaultVerdict.UNKNOWN:
+        raise_unknown(session, node, reply, "the statement")
+    if reply.status is LinkStatus.LOST:
+        raise_lost(node, reply, "the statement ran")
 
 
 def _finished(session: Session, work: Work) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from globaldb.core.faults import Fault
+from globaldb.core.faults import Fault, FaultVerdict, Sent, verdict
+from globaldb.core.trip import LinkStatus
 from globaldb.errors import (
     DeadlineExceededError,
     NodeLostError,
@@ -25,6 +26,20 @@ _QUERY_CANCELED = ("57014", "70100")
 def fault_of(session: Session, error: BaseException, link: Any) -> Fault:
     """Classify *error* of *link*."""
     return session.cluster.driver.fault(error, link)
+
+
+def verdict_of(
+    session: Session, reply: Reply, link: Any, sent: Sent, *, writes: bool
+) -> FaultVerdict:
+    """Say what may be done after the failure that *reply* tells of.
+
+    *sent* is what was under way; *writes*, whether it may have written.
+    """
+    if reply.error is None:
+        return FaultVerdict.RAISE
+    if not reply.sent:
+        sent = Sent.NOTHING if sent is Sent.STATEMENT else Sent.INSIDE
+    return verdict(fault_of(session, reply.error, link), sent, writes=writes)
 
 
 def raise_fault(error: BaseException) -> NoReturn:
@@ -54,6 +69,11 @@ def raise_of_writer(
     """
     if not link.standby or fault_of(session, error, link) is not Fault.READ_ONLY:
         raise error
+    raise_demoted(session, node, error)
+
+
+def raise_demoted(session: Session, node: Node, error: BaseException) -> NoReturn:
+    """Raise for *node*, which has refused as a standby does and was the writer."""
     session.cluster.demoted(node.name)
     raise NoNodeAvailableError(
         f"{node.name} was taken for the writer and is a standby now: {_text(error)}. "
@@ -64,9 +84,12 @@ def raise_of_writer(
 def raise_lost(node: Node, reply: Reply, what: str) -> NoReturn:
     """Raise for a connection that broke before *what* could have been applied."""
     cause = reply.error
+    problem = f"the connection to {node.name} was lost"
+    if reply.status is not LinkStatus.LOST:
+        problem = f"{node.name} gave up"
     raise NodeLostError(
-        f"the connection to {node.name} was lost before {what}: {_text(cause)}. "
-        "Nothing was applied; it is safe to try again"
+        f"{problem} before {what}: {_text(cause)}. Nothing was applied; it is safe to "
+        "try again"
     ) from cause
 
 
@@ -75,9 +98,12 @@ def raise_unknown(session: Session, node: Node, reply: Reply, what: str) -> NoRe
     cause = reply.error
     session.books.lost_position()
     events.outcome_unknown(session, node, what)
+    problem = f"the connection to {node.name} was lost after {what} had been sent"
+    if reply.status is not LinkStatus.LOST:
+        problem = f"{node.name} does not know what became of {what}"
     raise OutcomeUnknownError(
-        f"the connection to {node.name} was lost after {what} had been sent: "
-        f"{_text(cause)}. It may have been applied; look before you repeat it"
+        f"{problem}: {_text(cause)}. It may have been applied; look before you repeat "
+        "it"
     ) from cause
 
 

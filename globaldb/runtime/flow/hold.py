@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from globaldb.core.faults import Fault
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route, Target, decide
 from globaldb.core.statement import Defines, Verdict
@@ -17,7 +18,12 @@ from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.errors import InternalError
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.execute import begin_if_needed, refuse_unforwarded
-from globaldb.runtime.flow.faults import raise_fault, raise_lost, raise_unknown
+from globaldb.runtime.flow.faults import (
+    fault_of,
+    raise_fault,
+    raise_lost,
+    raise_unknown,
+)
 from globaldb.runtime.flow.forwarding import leave_forwarder, refuse_kind
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.placement import fresh_reader, place
@@ -130,8 +136,12 @@ async def settle_hold(
     lease, node = session.lease, session.node
     if lease is None or node is None:
         return
-    session.shell.ended(lease.connection)
-    status = lease.connection.link_status
+    link = lease.connection
+    session.shell.ended(link)
+    if failure and fault_of(session, failure, link) is Fault.OUTCOME_UNKNOWN:
+        # What it has left open, if anything, is to end with the connection.
+        session.cluster.driver.close(link)
+    status = link.link_status
     reply = Reply(status=status, sent=True, done=not failed, error=failure)
     inside = session.transaction.active
     session.will_define(work.statement)

@@ -6,13 +6,18 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from globaldb.core.consistency import VARIABLES
-from globaldb.core.faults import Fault
+from globaldb.core.faults import Fault, FaultVerdict, Sent
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Decision, Fence, Route
 from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.errors import Error, NotSupportedError, PoolTimeoutError, ReadOnlyError
-from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unknown
+from globaldb.runtime.flow.faults import (
+    fault_of,
+    raise_fault,
+    raise_unknown,
+    verdict_of,
+)
 from globaldb.runtime.flow.forwarding import (
     NATIVE_OPTION,
     leave_forwarder,
@@ -141,13 +146,15 @@ def _failed(session: Session, node: Node, lease: Lease[Any], reply: Reply) -> bo
     """Say what a failed write means; False when it never left."""
     error = reply.error
     assert error is not None  # noqa: S101 - the caller looked
-    fault = fault_of(session, error, lease.connection)
-    if fault is Fault.NODE_LOST or reply.status is LinkStatus.LOST:
+    link = lease.connection
+    verdict = verdict_of(session, reply, link, Sent.STATEMENT, writes=True)
+    if reply.status is LinkStatus.LOST:
         session.cluster.suspect(node.name)
-        if reply.sent:
-            raise_unknown(session, node, reply, "the statement")
+    if verdict is FaultVerdict.UNKNOWN:
+        raise_unknown(session, node, reply, "the statement")
+    if verdict is FaultVerdict.RECONNECT:
         return False
-    if fault is Fault.READ_ONLY:
+    if verdict is FaultVerdict.WRITER:
         raise ReadOnlyError(
             f"{node.name} has not forwarded the statement: {error}. Write forwarding "
             "is not enabled on its cluster. Nothing was applied; enable it there, or "

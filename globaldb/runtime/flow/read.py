@@ -8,7 +8,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from globaldb.core.consistency import Consistency
-from globaldb.core.faults import Fault
+from globaldb.core.faults import READ_ELSEWHERE, Fault
 from globaldb.core.routing import NEAREST_READER, Decision, Route
 from globaldb.core.selection import less_loaded
 from globaldb.core.statement import Execute
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 
 #: Seconds beyond its trips that a read may take to be asked in vain.
 _LIGHT = 0.001
-
-#: What a node may do to a read without the statement being at fault: it is repeated
-#: elsewhere.
-_ELSEWHERE = (Fault.RECOVERY_CONFLICT, Fault.NODE_LOST, Fault.UNAVAILABLE)
 
 
 class Hot(NamedTuple):
@@ -275,7 +271,7 @@ async def _judge(
             await attempts.otherwise(session, work, "refused_by_reader", tried=tried)
             remember(session, work.source, node, reply.error)
             return _Outcome.SERVED
-        if fault in _ELSEWHERE and wanted(reply):
+        if fault in READ_ELSEWHERE and wanted(reply):
             return _give_up(session, node, attempts)
         settle(session, lease, node, reply)
         raise_fault(reply.error)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from globaldb.core.consistency import Consistency
-from globaldb.core.faults import Fault
+from globaldb.core.faults import Fault, FaultVerdict, Sent, verdict
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import Fence, Route
 from globaldb.core.settings import after_rollback
@@ -18,10 +18,12 @@ from globaldb.errors import NodeLostError
 from globaldb.runtime import events
 from globaldb.runtime.flow.faults import (
     fault_of,
+    raise_demoted,
     raise_fault,
     raise_lost,
     raise_of_writer,
     raise_unknown,
+    verdict_of,
     wanted,
 )
 from globaldb.runtime.flow.forwarding import refuse_kind, settings_for
@@ -36,9 +38,6 @@ if TYPE_CHECKING:
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
 
-
-#: What a node may do to a transaction that begins without its being at fault.
-_ELSEWHERE = (Fault.NODE_LOST, Fault.UNAVAILABLE, Fault.RECOVERY_CONFLICT)
 
 _SAVEPOINT: Final = Statement(Verdict.TRANSACTION, "savepoint", "SAVEPOINT")
 
@@ -104,7 +103,8 @@ def may_begin_again(session: Session, reply: Reply, *, at_reader: bool = False) 
             return False
         session.cluster.demoted(node.name)
         return True
-    return fault in _ELSEWHERE and wanted(reply)
+    again = verdict(fault, Sent.FIRST, writes=True) is FaultVerdict.ELSEWHERE
+    return again and wanted(reply)
 
 
 def keep(
@@ -148,7 +148,10 @@ def take_in(
         session.books.read(node.name, monotonic())
     if reply.error is None:
         return
-    if reply.status is LinkStatus.LOST:
+    if (
+        reply.status is LinkStatus.LOST
+        or fault_of(session, reply.error, lease.connection) is Fault.OUTCOME_UNKNOWN
+    ):
         _lost(session, node)
         if script and reply.sent:
             raise_unknown(session, node, reply, "the statement")
@@ -241,18 +244,34 @@ async def _committed(
         session.books.read(node.name, monotonic())
     wrote = writer or session.forwarded is not None
     done = reply.done and ok
-    lost = not reply.done and reply.status is LinkStatus.LOST
+    next_ = FaultVerdict.RAISE
+    if not reply.done:
+        # Before the connection is given back, and perhaps closed.
+        link = lease.connection
+        next_ = verdict_of(session, reply, link, Sent.COMMIT, writes=wrote)
     defining = session.defining
     _finish(session, lease, committed=done)
-    if lost:
-        session.cluster.suspect(node.name)
+    if next_ in (FaultVerdict.UNKNOWN, FaultVerdict.LOST):
         # Perhaps they are there.
         session.certainly_defined(defining)
-        if wrote:
-            raise_unknown(session, node, reply, "COMMIT")
-        raise_lost(node, reply, "the read-only transaction ended")
     if reply.error is not None:
-        raise_fault(reply.error)
+        _raise_of_commit(session, node, reply, next_)
+
+
+def _raise_of_commit(
+    session: Session, node: Node, reply: Reply, next_: FaultVerdict
+) -> NoReturn:
+    """Raise what the failure of a COMMIT means."""
+    assert reply.error is not None  # noqa: S101 - the caller looked
+    if next_ in (FaultVerdict.UNKNOWN, FaultVerdict.LOST):
+        session.cluster.suspect(node.name)
+    if next_ is FaultVerdict.UNKNOWN:
+        raise_unknown(session, node, reply, "COMMIT")
+    if next_ is FaultVerdict.LOST:
+        raise_lost(node, reply, "the transaction was committed")
+    if next_ is FaultVerdict.DEMOTED:
+        raise_demoted(session, node, reply.error)
+    raise_fault(reply.error)
 
 
 async def rollback(session: Session) -> None:

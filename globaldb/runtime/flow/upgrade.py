@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from globaldb.core.consistency import Consistency
-from globaldb.core.faults import Fault
+from globaldb.core.faults import READ_ELSEWHERE
 from globaldb.core.journal import Journal
 from globaldb.core.routing import READS, Fence, Route, refuse_write
 from globaldb.core.settings import after_rollback
@@ -38,13 +38,6 @@ if TYPE_CHECKING:
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
 
-#: What a reader may do to a statement without the statement being at fault.
-_ELSEWHERE = (
-    Fault.READ_ONLY,
-    Fault.RECOVERY_CONFLICT,
-    Fault.NODE_LOST,
-    Fault.UNAVAILABLE,
-)
 _MOVED = "transaction_moved"
 
 #: Seconds that a reader may take to end what was read there: else it is hung up on.
@@ -149,7 +142,7 @@ def _gives_up(session: Session, lease: Lease[Any], reply: Reply) -> bool:
     if session.transaction.state is TransactionState.FAILED:
         # It cannot go on elsewhere.
         return False
-    return fault_of(session, reply.error, lease.connection) in _ELSEWHERE
+    return fault_of(session, reply.error, lease.connection) in READ_ELSEWHERE
 
 
 def _noted(session: Session, journal: Journal, work: Work) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from globaldb.core.faults import Fault
+from globaldb.core.faults import FaultVerdict, Sent
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route
 from globaldb.core.statement import Verdict
@@ -13,9 +13,9 @@ from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus, Trip
 from globaldb.errors import NoNodeAvailableError, ProgrammingError
 from globaldb.runtime.flow.faults import (
-    fault_of,
     raise_of_writer,
     raise_unknown,
+    verdict_of,
     wanted,
 )
 from globaldb.runtime.flow.remains import left_behind
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
+
+#: What certainly was not executed, or only reads, is sent again.
+_AGAIN = (FaultVerdict.RECONNECT, FaultVerdict.ELSEWHERE)
 
 #: How often work that certainly was not executed is tried again.
 _ATTEMPTS = 3
@@ -123,14 +126,15 @@ def _done(
             session.books.lost_position()
         session.hot = None
         return True
-    fault = fault_of(session, reply.error, lease.connection)
-    if fault is Fault.NODE_LOST:
+    link, writes = lease.connection, work.statement.verdict not in READS
+    verdict = verdict_of(session, reply, link, Sent.STATEMENT, writes=writes)
+    if reply.status is LinkStatus.LOST:
         session.cluster.suspect(node.name)
-        if reply.sent and work.statement.verdict not in READS:
-            raise_unknown(session, node, reply, "the statement")
-        if not last and wanted(reply):
-            return False
-    elif fault is Fault.READ_ONLY and lease.connection.standby and not last:
+    if verdict is FaultVerdict.UNKNOWN:
+        raise_unknown(session, node, reply, "the statement")
+    if verdict in _AGAIN and not last and wanted(reply):
+        return False
+    if verdict is FaultVerdict.WRITER and link.standby and not last:
         # It was promoted over: nothing was executed, the writer is elsewhere.
         session.cluster.demoted(node.name)
         return False
@@ -138,7 +142,7 @@ def _done(
     if reply.sent and reply.position is None:
         # What failed has told of what the writer holds, and half of it may stay.
         session.books.lost_position()
-    return raise_of_writer(session, node, lease.connection, reply.error)
+    return raise_of_writer(session, node, link, reply.error)
 
 
 def worth_capturing(session: Session, statement: Statement) -> bool:
