@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from globaldb.config import configure
 from globaldb.core.knowledge import Knowledge, Language
 from globaldb.errors import ConfigurationError, NoNodeAvailableError, OperationalError
+from globaldb.runtime.entrance import Entrance
 
 if TYPE_CHECKING:
     from globaldb.config import Config, NodeAddress
@@ -108,8 +109,9 @@ def _ask_postgresql(config: Config, node: NodeAddress) -> tuple[Language, Catalo
     from globaldb.drivers.psycopg.driver import PsycopgDriver
 
     deadline = monotonic() + config.connect_timeout
+    entrance = Entrance(config, PsycopgDriver())
     try:
-        with closing(PsycopgDriver().open(config, node, deadline)) as connection:
+        with closing(entrance.open(node, deadline)) as connection:
             return _language("postgresql"), read_catalog(connection)
     except (psycopg.OperationalError, OSError) as problem:
         raise OperationalError(str(problem)) from problem
@@ -119,26 +121,13 @@ def _ask_mysql(config: Config, node: NodeAddress) -> tuple[Language, Catalog]:
     import pymysql
 
     from globaldb.drivers.pymysql.catalog import read_catalog
+    from globaldb.drivers.pymysql.driver import PymysqlDriver
 
-    password = config.password_for(node)
-    place = (
-        {"unix_socket": node.host}
-        if node.is_socket
-        else {"host": node.host, "port": node.port}
-    )
+    deadline = monotonic() + config.connect_timeout
+    entrance = Entrance(config, PymysqlDriver(config))
     try:
-        with closing(
-            pymysql.connect(
-                user=config.user,
-                password="" if password is None else password.reveal(),
-                database=config.database,
-                connect_timeout=config.connect_timeout,
-                autocommit=True,
-                **place,
-            )
-        ) as connection:
-            # The stubs of PyMySQL leave this one out.
-            server: str = connection.get_server_info()  # type: ignore[no-untyped-call]
+        with closing(entrance.open(node, deadline)) as connection:
+            server: str = connection.get_server_info()
             language = _language("mysql", _dialect(server))
             return language, read_catalog(connection)
     except (pymysql.err.OperationalError, OSError) as problem:

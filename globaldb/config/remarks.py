@@ -46,7 +46,9 @@ def about_rds(
     nodes: Iterable[NodeAddress], driver: Mapping[str, Any], bundle: str | None
 ) -> list[str]:
     """Remark that a host of RDS is there and nothing says which certificates to trust."""
-    given = [driver.get(name) for name in ("sslrootcert", "ssl", "ssl_ca", "ssl_capath")]
+    given = [
+        driver.get(name) for name in ("sslrootcert", "ssl", "ssl_ca", "ssl_capath")
+    ]
     if bundle is not None or any(given):
         return []
     return [

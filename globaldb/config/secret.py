@@ -26,6 +26,14 @@ class Secret:
         return MASK
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who to be at a node, for the length of one login."""
+
+    user: str | None
+    password: Secret | None
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class DriverOptions(Mapping[str, Any]):
     """Options handed to the driver as they are; hashable, secrets masked in print."""

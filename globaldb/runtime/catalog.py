@@ -203,7 +203,7 @@ class CatalogKeeper:
         driver = self._cluster.driver
         lease = node.pool.try_spare()
         if lease is None:
-            link = driver.open(self._cluster.config, node.address, deadline)
+            link = node.open(deadline)
             try:
                 return driver.catalog(link, deadline, tables=self._tables)
             finally:

@@ -20,6 +20,7 @@ from globaldb.core.topology import Role, Topology
 from globaldb.errors import InterfaceError, NoNodeAvailableError
 from globaldb.runtime import events
 from globaldb.runtime.catalog import CatalogKeeper
+from globaldb.runtime.entrance import Entrance
 from globaldb.runtime.freshness import Freshness, ask_writer
 from globaldb.runtime.heard import Heard
 from globaldb.runtime.lookout import Lookout
@@ -53,6 +54,7 @@ class ClusterRuntime:
         #: Text to statement, remembering what was asked for lately.
         self.lookup = knowledge.cache.lookup
         self.random = Random()
+        self.entrance = Entrance(config, driver)
         self.worker = Worker(threads=_threads(len(config.nodes)))
         nodes = [Node(address, self) for address in config.nodes]
         #: Never changed in place: another mapping comes when a node comes or goes.
@@ -381,6 +383,7 @@ class ClusterRuntime:
     def forget_after_fork(self) -> None:
         """Start over in a forked child: its parent's connections are not its own."""
         self._changed = threading.Condition()
+        self.entrance.forget_after_fork()
         for node in self.nodes.values():
             node.pool.forget_after_fork()
         self.monitor = Monitor(self)

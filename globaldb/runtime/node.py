@@ -141,10 +141,9 @@ class Node:
     def open(self, deadline: float) -> Any:
         """Return a new connection, beside the pool's, before *deadline*.
 
-        Raises what the driver raises.
+        Raises what `Entrance.open` raises.
         """
-        cluster = self._cluster
-        link = cluster.driver.open(cluster.config, self.address, deadline)
+        link = self._cluster.entrance.open(self.address, deadline)
         link.facts = self.facts
         return link
 

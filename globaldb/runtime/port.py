@@ -9,11 +9,12 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from globaldb.config import Config, NodeAddress
+    from globaldb.config.secret import Login
     from globaldb.core.catalog import Catalog
     from globaldb.core.faults import Fault
     from globaldb.core.fence import Facts
-    from globaldb.core.statement import Statement
     from globaldb.core.membership import Survey
+    from globaldb.core.statement import Statement
     from globaldb.core.topology import Sample
     from globaldb.core.trip import LinkStatus, Reply, Trip
 
@@ -53,8 +54,18 @@ class Link(Protocol):
 class Driver(Protocol):
     """A database driver for one engine. Blocking; knows nothing of routing."""
 
-    def open(self, config: Config, node: NodeAddress, deadline: float) -> Any:
-        """Connect before *deadline* (monotonic seconds), or raise."""
+    def open(
+        self,
+        config: Config,
+        node: NodeAddress,
+        login: Callable[[float], Login],
+        deadline: float,
+    ) -> Any:
+        """Connect before *deadline* (monotonic seconds), or raise.
+
+        *login* returns, before a deadline, who to be: now, and whenever the driver
+        connects to the node again on behalf of this connection.
+        """
 
     def close(self, link: Any) -> None:
         """Close politely."""
@@ -68,6 +79,9 @@ class Driver(Protocol):
     def sample(self, link: Any, deadline: float) -> Sample:
         """Ask the node for role, position and identity: one short query."""
 
+    def survey(self, link: Any, deadline: float) -> Survey | None:
+        """Ask the node for all instances that it knows; None outside of Aurora."""
+
     def catalog(self, link: Any, deadline: float, *, tables: bool) -> Catalog:
         """Ask for what the database says of its own objects."""
 
@@ -79,15 +93,15 @@ class Driver(Protocol):
 
     def knows(self, error: Exception) -> bool:
         """Whether *error* is one that a trip itself can raise."""
-    def survey(self, link: Any, deadline: float) -> Survey | None:
-        """Ask the node for all instances that it knows; None outside of Aurora."""
-
 
     def fault(self, error: BaseException, link: Any) -> Fault:
         """Classify what a connection raised."""
 
     def opening_fault(self, error: BaseException) -> Fault:
         """Classify why `open` made no connection."""
+
+    def refuses_login(self, error: BaseException) -> bool:
+        """Whether *error* says that user and password are not the right ones."""
 
     def serialization_failure(self, message: str) -> Exception:
         """Make the error with which a transaction has to be run again."""

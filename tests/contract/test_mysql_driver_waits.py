@@ -24,6 +24,7 @@ from globaldb.drivers.pymysql.driver import PymysqlDriver
 from globaldb.drivers.pymysql.physical import Physical
 from globaldb.errors import DeadlineExceededError
 from globaldb.lab import Lab
+from globaldb.runtime.entrance import Entrance
 
 pytestmark = [pytest.mark.lab, each_engine]
 
@@ -239,7 +240,7 @@ def test_the_driver_opens_samples_and_reads_the_catalog(lab):
     driver = PymysqlDriver()
     config = configure(lab.url(HOME), environ={})
     assert config.nodes[0].stays_here
-    link = driver.open(config, config.nodes[0], monotonic() + 5)
+    link = Entrance(config, driver).open(config.nodes[0], monotonic() + 5)
     try:
         link.settings = (("sql_select_limit", "SET sql_select_limit = 0"),)
         went(link, "SET SESSION sql_select_limit = 0")

@@ -11,6 +11,7 @@ from pymysql.connections import Connection
 
 from globaldb.config import configure, mysql
 from globaldb.config.options import BY_NAME, REFUSED
+from globaldb.config.secret import Login
 from globaldb.drivers.pymysql.driver import PymysqlDriver
 from globaldb.drivers.pymysql.parameters import parameters
 from globaldb.errors import ConfigurationError
@@ -25,7 +26,9 @@ def read(tmp_path):
 
 
 def given(config, node=0):
-    return parameters(config, config.nodes[node], {})
+    address = config.nodes[node]
+    login = Login(config.user, config.password_for(address))
+    return dict(parameters(config, address, login, {}))
 
 
 def test_every_keyword_of_pymysql_is_decided():
@@ -160,7 +163,10 @@ def test_each_mode_verifies_what_it_says(read, mode, verified, named):
 
 def test_a_context_is_made_once_for_all_connections(read):
     config, contexts = read("mysql://db.example"), {}
-    one, other = (parameters(config, config.nodes[0], contexts) for _ in range(2))
+    nobody = Login(None, None)
+    one, other = (
+        parameters(config, config.nodes[0], nobody, contexts) for _ in range(2)
+    )
     assert one["ssl"] is other["ssl"]
 
 

@@ -46,9 +46,8 @@ class Snapshot:
         problem: Exception | None = None
         deadline = monotonic() + cluster.config.connect_timeout
         for state in cluster.near():
-            address = cluster.node(state.name).address
             try:
-                link = cluster.driver.open(cluster.config, address, deadline)
+                link = cluster.node(state.name).open(deadline)
             except Exception as error:  # noqa: BLE001 - raised below, if no other serves
                 problem = error
                 continue

@@ -11,21 +11,26 @@ import psycopg
 from psycopg import errors as pgerrors, pq
 
 from globaldb import errors
+from globaldb.config.libpq import SECRETS
+from globaldb.config.secret import DriverOptions
 from globaldb.core.settings import replay
 from globaldb.drivers.psycopg import aurora, probe, translate, wire
 from globaldb.drivers.psycopg.catalog import read_catalog
 from globaldb.drivers.psycopg.physical import Physical
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from globaldb.config import Config, NodeAddress
+    from globaldb.config.secret import Login
     from globaldb.core.catalog import Catalog
     from globaldb.core.faults import Fault
+    from globaldb.core.membership import Survey
     from globaldb.core.topology import Sample
     from globaldb.core.trip import Reply, Trip
 
 
 #: Longest time, in seconds, for making a connection as new.
-    from globaldb.core.membership import Survey
 _CLEANING = 5.0
 
 #: A peer that vanished is noticed within half a minute, where the system would take
@@ -49,11 +54,16 @@ _BUNDLES = (
 class PsycopgDriver:
     """Opens, asks, cleans and closes PostgreSQL connections."""
 
-    def open(self, config: Config, node: NodeAddress, deadline: float) -> Physical:
+    def open(
+        self,
+        config: Config,
+        node: NodeAddress,
+        login: Callable[[float], Login],
+        deadline: float,
+    ) -> Physical:
         """Connect to *node* before *deadline* (monotonic seconds)."""
-        return Physical.open(
-            parameters(config, node), deadline, config.prepare_threshold
-        )
+        given = parameters(config, node, login(deadline))
+        return Physical.open(given, deadline, config.prepare_threshold)
 
     def close(self, link: Physical) -> None:
         """Close politely."""
@@ -77,6 +87,12 @@ class PsycopgDriver:
             _plain(link)
             return probe.sample(link, link.facts)
 
+    def survey(self, link: Physical, deadline: float) -> Survey | None:
+        """Ask the node for all instances that it knows; None outside of Aurora."""
+        with link.until(deadline, expendable=True):
+            _plain(link)
+            return aurora.survey(link, link.facts)
+
     def catalog(
         self, link: Physical, deadline: float, *, tables: bool = False
     ) -> Catalog:
@@ -87,12 +103,6 @@ class PsycopgDriver:
         with link.until(deadline, expendable=True):
             _plain(link)
             return read_catalog(link, tables=tables)
-    def survey(self, link: Physical, deadline: float) -> Survey | None:
-        """Ask the node for all instances that it knows; None outside of Aurora."""
-        with link.until(deadline, expendable=True):
-            _plain(link)
-            return aurora.survey(link, link.facts)
-
 
     def travel(
         self,
@@ -120,6 +130,10 @@ class PsycopgDriver:
         """Classify why `open` made no connection."""
         return translate.opening_fault(error)
 
+    def refuses_login(self, error: BaseException) -> bool:
+        """Whether *error* says that user and password are not the right ones."""
+        return translate.refuses_login(error)
+
     def serialization_failure(self, message: str) -> psycopg.Error:
         """Make the error with which a transaction has to be run again."""
         return pgerrors.SerializationFailure(message)
@@ -133,23 +147,26 @@ def _plain(link: Physical) -> None:
         link.settings = ()
 
 
-def parameters(config: Config, node: NodeAddress) -> dict[str, str]:
-    """Return the libpq parameters with which *node* is reached."""
+def parameters(config: Config, node: NodeAddress, login: Login) -> DriverOptions:
+    """Return the libpq parameters with which *login* reaches *node*."""
     given: dict[str, str | None] = {
         "host": node.host,
         "port": str(node.port),
         "dbname": config.database,
-        "user": config.user,
+        "user": login.user,
         "application_name": config.application_name,
     }
-    password = config.password_for(node)
-    if password is not None:
-        given["password"] = password.reveal()
+    if login.password is not None:
+        given["password"] = login.password.reveal()
     found = {name: value for name, value in given.items() if value is not None}
     tls = config.tls_for(node)
     if tls.get("sslrootcert") == "system":
         tls["sslrootcert"] = _system_certificates()
-    return {**_KEEPALIVE, **config.driver_options, **tls, **found}
+    if config.iam_auth:
+        # Kerberos would come before TLS, without which a token must not travel.
+        tls["gssencmode"] = "disable"
+    everything = {**_KEEPALIVE, **config.driver_options, **tls, **found}
+    return DriverOptions.of(everything, SECRETS | {"password"})
 
 
 def _system_certificates() -> str:

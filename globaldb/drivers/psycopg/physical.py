@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
     from globaldb.core.settings import Settings
+    from globaldb.drivers.psycopg.trace import Place
 
 T = TypeVar("T")
 
@@ -66,6 +67,8 @@ class Physical(psycopg.Connection[Any]):
         self.settings: Settings = ()
         #: What is known of the node it leads to, shared with others to it.
         self.facts = Facts()
+        #: Which run of which server it leads to, once that was asked.
+        self.place: Place | None = None
         #: Identity of the session that used this connection last.
         self.last_session: int = 0
         #: The borrower's face, which hears notices and notifications.
@@ -90,12 +93,22 @@ class Physical(psycopg.Connection[Any]):
     ) -> Physical:
         """Connect with libpq *parameters* before *deadline* (monotonic seconds)."""
         seconds = max(1, math.ceil(deadline - monotonic()))
-        conninfo = make_conninfo("", **{**parameters, "connect_timeout": str(seconds)})
-        physical = cls.connect(conninfo, autocommit=True, prepare_threshold=prepare)
+        try:
+            physical = cls._connected(parameters, seconds, prepare)
+        except BaseException as error:  # noqa: BLE001 - raised again, without frames
+            # Those below hold the password, and so would whatever shows them.
+            raise error.with_traceback(None) from None
         if physical.pgconn.transaction_status != pq.TransactionStatus.IDLE:
             physical.close()
             raise pgerrors.OperationalError("the connection did not become idle")
         return physical
+
+    @classmethod
+    def _connected(
+        cls, parameters: Mapping[str, str], seconds: int, prepare: int | None
+    ) -> Physical:
+        conninfo = make_conninfo("", **{**parameters, "connect_timeout": str(seconds)})
+        return cls.connect(conninfo, autocommit=True, prepare_threshold=prepare)
 
     @property
     def standby(self) -> bool:

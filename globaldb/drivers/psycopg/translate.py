@@ -45,6 +45,10 @@ _THEIRS: tuple[tuple[type[errors.Error], type[psycopg.Error]], ...] = (
 )
 
 
+#: Wrong password; a role that is not there, or may not log in.
+_REFUSED = ("28P01", "28000")
+
+
 def fault(error: BaseException, *, broken: bool) -> Fault:
     """Classify what a physical connection raised."""
     if isinstance(error, psycopg.Error):
@@ -57,6 +61,20 @@ def fault(error: BaseException, *, broken: bool) -> Fault:
         )
         return Fault.STATEMENT if certain and found is Fault.NODE_LOST else found
     return Fault.NODE_LOST if broken else Fault.STATEMENT
+
+
+def refuses_login(error: BaseException) -> bool:
+    """Whether *error* is that of a server which did not accept user and password.
+
+    libpq keeps the code to itself while connecting, and servers speak many languages.
+    It does tell that a password was asked for, and then there is little else that a
+    server refuses a connection for.
+    """
+    if not isinstance(error, psycopg.OperationalError):
+        return False
+    if error.sqlstate in _REFUSED:
+        return True
+    return error.pgconn is not None and error.pgconn.used_password
 
 
 def opening_fault(error: BaseException) -> Fault:

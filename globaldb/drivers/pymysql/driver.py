@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pymysql import err
 from pymysql.constants import ER
@@ -17,18 +17,23 @@ from globaldb.drivers.pymysql.physical import Physical
 
 if TYPE_CHECKING:
     import ssl
+    from collections.abc import Callable
 
     from globaldb.config import Config, NodeAddress
+    from globaldb.config.secret import DriverOptions
     from globaldb.core.catalog import Catalog
     from globaldb.core.faults import Fault
+    from globaldb.core.membership import Survey
     from globaldb.core.topology import Sample
     from globaldb.core.trip import Reply, Trip
-    from globaldb.core.membership import Survey
 
 #: Longest time, in seconds, for making a connection as new.
 _CLEANING: Final = 5.0
 #: Settings, or parts of their names, that have a say in the driver's own answers.
 _MEDDLING: Final = ("sql_select_limit", "timestamp", "character_set", "names", "mode")
+
+#: Access denied, with a password and without.
+_REFUSED: Final = ((ER.ACCESS_DENIED_ERROR,), (1698,))
 
 
 class PymysqlDriver:
@@ -37,14 +42,24 @@ class PymysqlDriver:
     def __init__(self, config: Config | None = None) -> None:
         """Check what *config* gives to PyMySQL; raise `ConfigurationError`."""
         #: What TLS takes, made once: reading the system's certificates takes a while.
-        self._contexts: dict[frozenset[tuple[str, Any]], ssl.SSLContext] = {}
+        self._contexts: dict[DriverOptions, ssl.SSLContext] = {}
         if config is not None:
             for node in config.nodes:
-                parameters(config, node, self._contexts)
+                parameters(config, node, Login(None, None), self._contexts)
 
-    def open(self, config: Config, node: NodeAddress, deadline: float) -> Physical:
+    def open(
+        self,
+        config: Config,
+        node: NodeAddress,
+        login: Callable[[float], Login],
+        deadline: float,
+    ) -> Physical:
         """Connect to *node* before *deadline* (monotonic seconds)."""
-        return Physical.reach(parameters(config, node, self._contexts), deadline)
+
+        def given(ends: float) -> DriverOptions:
+            return parameters(config, node, login(ends), self._contexts)
+
+        return Physical.reach(given(deadline), deadline, again=given)
 
     def close(self, link: Physical) -> None:
         """Close politely."""
@@ -68,6 +83,12 @@ class PymysqlDriver:
             self._plain(link)
             return probe.sample(link, link.facts)
 
+    def survey(self, link: Physical, deadline: float) -> Survey | None:
+        """Ask the node for all instances that it knows; None outside of Aurora."""
+        with link.until(deadline, expendable=True):
+            self._plain(link)
+            return aurora.survey(link, link.facts)
+
     def catalog(
         self, link: Physical, deadline: float, *, tables: bool = False
     ) -> Catalog:
@@ -83,12 +104,6 @@ class PymysqlDriver:
 
     def travel(
         self,
-    def survey(self, link: Physical, deadline: float) -> Survey | None:
-        """Ask the node for all instances that it knows; None outside of Aurora."""
-        with link.until(deadline, expendable=True):
-            self._plain(link)
-            return aurora.survey(link, link.facts)
-
         link: Physical,
         work: wire.Call | bytes | None,
         trip: Trip,
@@ -112,6 +127,10 @@ class PymysqlDriver:
     def opening_fault(self, error: BaseException) -> Fault:
         """Classify why `open` made no connection."""
         return translate.opening_fault(error)
+
+    def refuses_login(self, error: BaseException) -> bool:
+        """Whether *error* says that user and password are not the right ones."""
+        return isinstance(error, err.MySQLError) and error.args[:1] in _REFUSED
 
     def serialization_failure(self, message: str) -> err.OperationalError:
         """Make the error with which a transaction has to be run again."""

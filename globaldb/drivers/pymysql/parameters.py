@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pymysql.charset import charset_by_name
 
+from globaldb.config.mysql import SECRETS
+from globaldb.config.secret import DriverOptions
 from globaldb.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from globaldb.config import Config, NodeAddress
+    from globaldb.config.secret import Login
 
 #: Options of the application's connections, not of the server's.
 _OF_THE_FACE: Final = ("use_unicode", "binary_prefix")
@@ -22,9 +25,10 @@ _VERIFIED: Final = ("verify_ca", "verify_identity")
 def parameters(
     config: Config,
     node: NodeAddress,
-    contexts: dict[frozenset[tuple[str, Any]], ssl.SSLContext],
-) -> dict[str, Any]:
-    """Return the keywords with which PyMySQL reaches *node*.
+    login: Login,
+    contexts: dict[DriverOptions, ssl.SSLContext],
+) -> DriverOptions:
+    """Return the keywords with which PyMySQL reaches *node* as *login*.
 
     *contexts* keeps what TLS takes, by what it is made of. Raises
     `ConfigurationError` for a character set that PyMySQL does not know, and for TLS
@@ -48,19 +52,19 @@ def parameters(
         place = {"unix_socket": node.host}
     found: dict[str, Any] = {
         "database": config.database,
-        "user": config.user,
+        "user": login.user,
         "program_name": config.application_name,
-        "password": _password(config, node),
+        "password": _password(login),
     }
     known = {name: value for name, value in found.items() if value is not None}
-    return {**given, **place, **known, **_tls(config, node, contexts)}
+    everything = {**given, **place, **known, **_tls(config, node, contexts)}
+    return DriverOptions.of(everything, frozenset(("password",)))
 
 
-def _password(config: Config, node: NodeAddress) -> str | bytes | None:
-    secret = config.password_for(node)
-    if secret is None:
+def _password(login: Login) -> str | bytes | None:
+    if login.password is None:
         return None
-    text = secret.reveal()
+    text = login.password.reveal()
     try:
         # As PyMySQL does.
         return text.encode("latin-1")
@@ -71,26 +75,25 @@ def _password(config: Config, node: NodeAddress) -> str | bytes | None:
 def _tls(
     config: Config,
     node: NodeAddress,
-    contexts: dict[frozenset[tuple[str, Any]], ssl.SSLContext],
+    contexts: dict[DriverOptions, ssl.SSLContext],
 ) -> dict[str, Any]:
-    tls = config.tls_for(node)
+    tls = DriverOptions.of(config.tls_for(node), SECRETS)
     if "ssl" in tls:
         return {"ssl": tls["ssl"]}
     if tls["ssl_mode"] == "disabled":
         return {"ssl_disabled": True}
-    key = frozenset(tls.items())
-    if key not in contexts:
+    if tls not in contexts:
         try:
-            contexts[key] = _context(tls)
+            contexts[tls] = _context(tls)
         except (OSError, ssl.SSLError) as error:
             given = ", ".join(f"{name}={tls[name]}" for name in _FILES if tls.get(name))
             raise ConfigurationError(
                 f"TLS cannot use {given or tls['ssl_mode']}: {error}"
             ) from error
-    return {"ssl": contexts[key]}
+    return {"ssl": contexts[tls]}
 
 
-def _context(tls: dict[str, Any]) -> ssl.SSLContext:
+def _context(tls: DriverOptions) -> ssl.SSLContext:
     """Make what PyMySQL cannot: it verifies no name without a certificate of ours."""
     mode = tls["ssl_mode"]
     context = ssl.create_default_context(

@@ -61,14 +61,14 @@ class Physical(Packets):
     _write_timeout: Any
     _current_timeout: float | None
     _force_close: Callable[[], None]
+    _again: Callable[[float], Mapping[str, Any]]
+    password: bytes
     decoders: Any
     server_capabilities: int
     server_thread_id: tuple[int]
     server_version: str
 
     def __init__(self, parameters: Mapping[str, Any], *, bare: bool = False) -> None:
-        #: With what another connection to the same node is opened.
-        self._parameters = parameters
         given = dict(parameters)
         #: Statements that travel in one text; False where nobody wants that.
         self.joins: bool = given.pop("multi_statements", True)
@@ -119,16 +119,37 @@ class Physical(Packets):
 
     @classmethod
     def reach(
-        cls, parameters: Mapping[str, Any], deadline: float, *, bare: bool = False
+        cls,
+        parameters: Mapping[str, Any],
+        deadline: float,
+        *,
+        bare: bool = False,
+        again: Callable[[float], Mapping[str, Any]] | None = None,
     ) -> Physical:
         """Connect with PyMySQL's *parameters* before *deadline* (monotonic seconds).
 
-        Raises PyMySQL's errors. A *bare* connection has no settings of its own.
+        *again* returns, before a deadline, with what another connection to the node
+        is opened later on. Raises PyMySQL's errors. A *bare* connection has no
+        settings of its own.
         """
+        try:
+            physical = cls._connected(parameters, deadline, bare=bare)
+        except BaseException as error:  # noqa: BLE001 - raised again, without frames
+            # Those below hold the password, and so would whatever shows them.
+            raise error.with_traceback(None) from error.__cause__
+        physical._again = again or (lambda _: parameters)
+        return physical
+
+    @classmethod
+    def _connected(
+        cls, parameters: Mapping[str, Any], deadline: float, *, bare: bool
+    ) -> Physical:
         physical = cls(parameters, bare=bare)
         physical._opening = deadline
         physical._limit_opening()
         physical.connect(connected(physical, deadline))
+        # Whoever holds a connection need not hold its password.
+        physical.password = b""
         if not bare:
             physical._opening = None
             physical._read_timeout = physical._write_timeout = None
@@ -232,7 +253,8 @@ class Physical(Packets):
         Takes another connection, and at most about *timeout* seconds. Raises PyMySQL's
         errors, also where a balancer has led that connection to another server.
         """
-        other = Physical.reach(self._parameters, monotonic() + timeout, bare=True)
+        ends = monotonic() + timeout
+        other = Physical.reach(self._again(ends), ends, bare=True)
         try:
             other.query(greeting.kill_query(self))
         finally:
