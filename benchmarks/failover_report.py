@@ -38,10 +38,11 @@ def report(found: Report) -> list[str]:
         print(_row(fault, client, moves))
     if found.background:
         print(
-            "\n| queries a second at the far writer | at first | at rest | most while there is none |"
-            " at the end |"
+            "\n| queries a second | at the writer, at first | at rest "
+            "| at the next one, most while there is none | last 5 s of that "
+            "| after a failover |"
         )
-        print("|---|---:|---:|---:|---:|")
+        print("|---|---:|---:|---:|---:|---:|")
         for client in dict.fromkeys(each.client for each in found.background):
             print(_asked(client, [e for e in found.background if e.client == client]))
     missed = [*_missed_moves(groups), *_missed_background(found.background)]
@@ -75,9 +76,12 @@ def _row(fault: str, client: str, moves: list[Moved]) -> str:
 def _asked(client: str, rounds: list[Background]) -> str:
     early = median(each.early for each in rounds)
     steady = median(each.steady for each in rounds)
+    after = median(each.after for each in rounds)
     most = max(max(each.seconds) for each in rounds)
     end = median(sum(each.seconds[-5:]) / 5 for each in rounds)
-    return f"| {client} | {early:.2f} | {steady:.2f} | {most} | {end:.1f} |"
+    return (
+        f"| {client} | {early:.2f} | {steady:.2f} | {most} | {end:.1f} | {after:.1f} |"
+    )
 
 
 def _missed_moves(groups: dict[tuple[str, str], list[Moved]]) -> list[str]:

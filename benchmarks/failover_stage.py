@@ -89,12 +89,14 @@ class Background:
     steady: float
     #: Queries in each second without a writer, at the node that will be the next.
     seconds: list[int]
+    #: Queries a second at the new writer, in the seconds after a failover.
+    after: float
 
     def __str__(self) -> str:
         return (
             f"{self.client:8} asks the writer {self.early:.2f} times a second at first,"
             f" {self.steady:.2f} at rest; the next writer, while there is none,"
-            f" {self.seconds}"
+            f" {self.seconds}; the new one {self.after:.2f}"
         )
 
 
@@ -180,7 +182,8 @@ class Stage:
         with ExitStack() as stack:
             clients = [self._start(stack, kind) for kind in self.kinds]
             sleep(_BEFORE)
-            began, target, ready = self._fault(fault)
+            target = self._target()
+            began, ready = self._fault(fault, target)
             for client in clients:
                 wait_until(
                     partial(_writes_at, client, target.name),
@@ -213,10 +216,16 @@ class Stage:
             steady = _rate(asked)
             self._lab.kill(writer.name)
             seconds = _each_second(partial(self._asked, client, target))
-            self._fault("failover")
+            self._fault("failover", target)
+            wait_until(
+                partial(_writes_at, client, target.name),
+                limit=_LIMIT,
+                what=f"{kind} does not write at {target.name}",
+            )
+            after = _rate(partial(self._asked, client, target))
         self._execute(self._lab.writer(), "DELETE FROM beats")
         self._lab.restore()
-        return Background(kind, early, steady, seconds)
+        return Background(kind, early, steady, seconds, after)
 
     def _start(self, stack: ExitStack, kind: str) -> Process:
         process = Process(self._plan(kind))
@@ -243,9 +252,8 @@ class Stage:
         place = PLACES[self._lab.writer().region == PLACES[0]]
         return next(each for each in self._lab.nodes if each.region == place)
 
-    def _fault(self, fault: str) -> tuple[float, LabNode, float]:
-        """Move the writer; return when it began, where to, when it could write."""
-        target = self._target()
+    def _fault(self, fault: str, target: LabNode) -> tuple[float, float]:
+        """Make *target* the writer; return when that began, and when it could write."""
         with ExitStack() as stack:
             ask = self._asker(stack, target)
             ready: list[float] = []
@@ -254,7 +262,7 @@ class Stage:
             watcher.start()
             getattr(self._lab, fault)(target.name)
             watcher.join()
-        return began, target, ready[0]
+        return began, ready[0]
 
     def _asker(self, stack: ExitStack, node: LabNode) -> Callable[[], bool]:
         """Return what asks *node* itself, without any delay, whether it only reads."""
