@@ -16,6 +16,7 @@ from globaldb.errors import InterfaceError
 
 if TYPE_CHECKING:
     from globaldb.core.idiom import Idiom
+    from globaldb.core.outcome import Trace
 
 
 class TransactionState(Enum):
@@ -114,7 +115,16 @@ class _Pending:
 class Transaction:
     """The books of one session's transaction. Decides what to send; sends nothing."""
 
-    __slots__ = ("_idiom", "_pending", "_savepoints", "mode", "rolled_back", "state")
+    __slots__ = (
+        "_idiom",
+        "_pending",
+        "_savepoints",
+        "mode",
+        "rolled_back",
+        "state",
+        "trace",
+        "wrote",
+    )
 
     def __init__(self, idiom: Idiom = POSTGRESQL) -> None:
         self._idiom = idiom
@@ -122,6 +132,10 @@ class Transaction:
         self.mode = TransactionMode()
         #: It failed, and was rolled back at the server before anybody asked for it.
         self.rolled_back = False
+        #: What the writer can be asked for if the COMMIT is not answered.
+        self.trace: Trace | None = None
+        #: Something else than a read may have been executed in it.
+        self.wrote = False
         self._pending: list[_Pending] = []
         self._savepoints: list[str] = []
 
@@ -176,6 +190,15 @@ class Transaction:
         """Everything pending reached the server, which accepted it."""
         self._step(E.SENT)
         self._pending.clear()
+
+    def writes(self, *, traced: bool) -> None:
+        """Take note of a statement that may write.
+
+        What was told of the transaction does not cover it, unless it is *traced*.
+        """
+        self.wrote = True
+        if self.trace is not None and not traced:
+            self.trace = self.trace.blurred()
 
     def failed(self) -> None:
         """Take note that a statement failed inside the transaction."""
@@ -258,6 +281,7 @@ class Transaction:
         """Take note that the transaction is over, one way or the other."""
         self._step(E.ENDED)
         self.rolled_back = False
+        self.trace, self.wrote = None, False
         self._pending.clear()
         self._savepoints.clear()
         self.mode = TransactionMode()

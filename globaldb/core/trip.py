@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from globaldb.core.fence import Question
+    from globaldb.core.outcome import Inquiry, Told, Trace
     from globaldb.core.position import LogPosition, Position
 
 
@@ -40,6 +41,11 @@ class Trip:
     repeats: tuple[Any, ...] = ()
     #: Ask the writer for its position afterwards.
     capture: bool = False
+    #: Ask the writer, behind the statement and in its transaction, for the transaction's
+    #: id, if it has one by then, and its place in the log.
+    trace: bool = False
+    #: Ask the writer what became of another connection's transaction, and nothing else.
+    inquiry: Inquiry | None = None
     #: The statement tolerates nothing beside it (VACUUM, CALL): `before` is paid
     #: for with a trip of its own.
     alone: bool = False
@@ -52,7 +58,11 @@ class Trip:
     def plain(self) -> bool:
         """Whether the statement travels by itself."""
         return not (
-            self.guard is not None or self.before or self.repeats or self.capture
+            self.guard is not None
+            or self.before
+            or self.repeats
+            or self.capture
+            or self.trace
         )
 
 
@@ -79,6 +89,9 @@ class Reply:
     last_commit: float | None = None
     #: No transaction of this number or above had ended there.
     horizon: int | None = None
+    #: What the transaction can be asked for by later; None while it has no id.
+    trace: Trace | None = None
+    told: Told | None = None
     #: What was asked beside the statement is what failed.
     asked_in_vain: bool = False
     #: Why it did not say.

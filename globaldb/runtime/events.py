@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from globaldb.core.fence import Means
+    from globaldb.core.outcome import Judgement
     from globaldb.core.topology import NodeState, Topology
     from globaldb.core.trip import Reply
     from globaldb.errors import TokenError
@@ -106,6 +107,17 @@ def outcome_unknown(session: Session, node: Node, what: str) -> None:
     """Log that nobody knows whether a write was applied."""
     logger.warning(
         "outcome_unknown session=%s node=%s after=%s", session.id, node.name, what
+    )
+
+
+def outcome_learnt(session: Session, node: Node, judgement: Judgement) -> None:
+    """Log what the database says became of a COMMIT that was not answered."""
+    logger.info(
+        "outcome_learnt session=%s node=%s outcome=%s why=%s",
+        session.id,
+        node.name,
+        judgement.fate.value.replace(" ", "_"),
+        judgement.why.replace(" ", "_") or None,
     )
 
 

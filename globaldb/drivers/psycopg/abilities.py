@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from psycopg import pq
 
 from globaldb.core.fence import Abilities, Means
-from globaldb.drivers.psycopg import aurora, position
+from globaldb.drivers.psycopg import aurora, position, trace
 from globaldb.drivers.psycopg.segments import each
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ _WRITER: Final = {
     "xid": position.DURABILITY,
     "clock": b"SELECT " + position.CLOCK,
     "replayed": position.REPLAYED,
+    "run": b"SELECT " + trace.STARTED,
 }
 _READER: Final = {
     "replayed": position.REPLAYED,

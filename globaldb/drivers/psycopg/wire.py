@@ -17,7 +17,7 @@ import psycopg
 from psycopg import errors as pgerrors, generators, pq
 from psycopg._preparing import Prepare
 
-from globaldb.drivers.psycopg import position, repeat
+from globaldb.drivers.psycopg import position, repeat, trace
 from globaldb.drivers.psycopg.physical import too_late
 from globaldb.drivers.psycopg.segments import (
     end_pipeline,
@@ -78,6 +78,9 @@ def travel(
     Fills *reply* in. A server's error is stored there; what is raised is the
     connection's failure, a wrong use of the driver, or an interruption.
     """
+    if trip.inquiry is not None:
+        reply.told = trace.ask(physical, trip.inquiry)
+        return
     cursor = call.cursor if isinstance(call, Call) else None
     face = cursor._conn if cursor is not None else None
     with physical.lock:
@@ -159,17 +162,15 @@ def _outdated(physical: Physical, how: Prepare, result: PGresult) -> bool:
     )
 
 
-def _refused_a_question(physical: Physical, reply: Reply) -> bool:
+def _refused_a_question(physical: Physical, trip: Trip, reply: Reply) -> bool:
     """Whether what was asked behind a statement was refused, and undid it.
 
     A right can be taken away at any time. Outside a transaction nothing is left of
     the statement, and it can be sent again without the question.
     """
-    if not reply.asked_in_vain:
+    if not (reply.asked_in_vain and isinstance(reply.error, _REFUSALS)):
         return False
-    if not isinstance(reply.error, _REFUSALS):
-        return False
-    physical.facts.lacks("xid")
+    physical.facts.lacks("run" if trip.trace else "xid")
     return True
 
 
@@ -192,7 +193,7 @@ def _travel(
         reply.prepared = reply.done = True
         return
     yield from _together(pgconn, statement, trip, reply)
-    again = statement.outdated or _refused_a_question(physical, reply)
+    again = statement.outdated or _refused_a_question(physical, trip, reply)
     if again and pgconn.transaction_status == _IDLE:
         reply.error = None
         statement.unprepare()
@@ -208,8 +209,8 @@ def _together(
         *repeat.commands(pgconn, trip.repeats),
     ]
     facts = statement.physical.facts
-    asks = trip.capture and not trip.alone and facts.may_ask("xid")
-    commands, first, asked = _line_up(pgconn, statement, before, asks=asks)
+    asking = trace.beside(statement.physical, trip)
+    commands, first, asked = _line_up(pgconn, statement, before, asking)
     pgconn.enter_pipeline_mode()
     reply.sent = True
     streamed = statement.physical.row_by_row
@@ -218,13 +219,13 @@ def _together(
         # let that be the one of a Sync, which has none.
         pgconn.pipeline_sync()
     if trip.guard is not None:
-        asking = position.guard(trip.guard, facts.now)
-        queue(pgconn, [partial(pgconn.send_query_params, asking, None)])
+        guard = position.guard(trip.guard, facts.now)
+        queue(pgconn, [partial(pgconn.send_query_params, guard, None)])
     if commands:
         queue(pgconn, commands)
     if trip.capture:
-        asking = position.behind_commit(facts.writer_parts())
-        queue(pgconn, [partial(pgconn.send_query_params, asking, None)])
+        behind = position.behind_commit(facts.writer_parts())
+        queue(pgconn, [partial(pgconn.send_query_params, behind, None)])
     yield from generators.send(pgconn)
     if streamed:
         yield from segment(pgconn)
@@ -234,6 +235,7 @@ def _together(
     answers = (yield from segment(pgconn)) if commands else []
     _statement_done(statement, first, answers, reply, trip.repeats)
     reply.asked_in_vain = asked is not None and first_error(answers) == asked
+    _traced(statement.physical, trip, answers, asked, reply)
     if trip.capture:
         # Nobody knows what a statement that failed has seen: only the insert
         # position is late enough for all of it.
@@ -243,7 +245,7 @@ def _together(
 
 
 def _line_up(
-    pgconn: PGconn, statement: _Statement, before: list[Command], *, asks: bool
+    pgconn: PGconn, statement: _Statement, before: list[Command], asking: bytes | None
 ) -> tuple[list[Command], int, int | None]:
     """Return the commands, the place of the statement, and that of the question.
 
@@ -251,12 +253,23 @@ def _line_up(
     in front of a COMMIT, and behind what commits by itself.
     """
     run = statement.commands()
-    if not run or not asks:
+    if not run or asking is None:
         return [*before, *run], len(before), None
-    ask = partial(pgconn.send_query_params, position.DURABILITY, None)
+    ask = partial(pgconn.send_query_params, asking, None)
     if statement.commits:
         return [*before, ask, *run], len(before) + 1, len(before)
     return [*before, *run, ask], len(before), len(before) + len(run)
+
+
+def _traced(
+    physical: Physical,
+    trip: Trip,
+    answers: list[list[PGresult]],
+    asked: int | None,
+    reply: Reply,
+) -> None:
+    if trip.trace and asked is not None and reply.done:
+        reply.trace = trace.traced(physical, answers[asked][0])
 
 
 def _guarded(question: Question, answers: list[list[PGresult]], reply: Reply) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -45,10 +46,12 @@ from globaldb.runtime.flow.forwarding import (
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.native import before_native, run_natively
 from globaldb.runtime.flow.newest import needs_newest, read_newest
+from globaldb.runtime.flow.outcome import worth_two_trips
 from globaldb.runtime.flow.read import find_reader, read
 from globaldb.runtime.flow.reading import follow
 from globaldb.runtime.flow.remains import left_behind
 from globaldb.runtime.flow.requirement import bring_up_to_date
+from globaldb.runtime.flow.resolved import write_in_two_trips
 from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.settings import is_setting, make_setting
 from globaldb.runtime.flow.shared import share
@@ -194,6 +197,9 @@ async def _alone(session: Session, work: Work) -> None:
         await read(session, work, decision)
     elif needs_newest(decision):
         await read_newest(session, work, decision)
+    elif worth_two_trips(session, work.statement):
+        finished = partial(_finished, session, work)
+        await write_in_two_trips(session, work, decision.reason, finished)
     else:
         await write(session, work, decision.reason)
 

@@ -93,17 +93,33 @@ def raise_lost(node: Node, reply: Reply, what: str) -> NoReturn:
     ) from cause
 
 
-def raise_unknown(session: Session, node: Node, reply: Reply, what: str) -> NoReturn:
-    """Raise for a connection that broke after *what* had been sent."""
+def raise_rolled_back(node: Node, reply: Reply) -> NoReturn:
+    """Raise for a COMMIT of which the database says that nothing came."""
+    cause = reply.error
+    raise NodeLostError(
+        f"the connection to {node.name} was lost after COMMIT had been sent: "
+        f"{_text(cause)}. The database says that the transaction was rolled back. "
+        "Nothing was applied; it is safe to try again"
+    ) from cause
+
+
+def raise_unknown(
+    session: Session, node: Node, reply: Reply, what: str, *, why: str = ""
+) -> NoReturn:
+    """Raise for a connection that broke after *what* had been sent.
+
+    *why* is the reason for which the database could not tell, where it was asked.
+    """
     cause = reply.error
     session.books.lost_position()
     events.outcome_unknown(session, node, what)
     problem = f"the connection to {node.name} was lost after {what} had been sent"
     if reply.status is not LinkStatus.LOST:
         problem = f"{node.name} does not know what became of {what}"
+    asked = f"; the database cannot tell: {why}" if why else ""
     raise OutcomeUnknownError(
-        f"{problem}: {_text(cause)}. It may have been applied; look before you repeat "
-        "it"
+        f"{problem}: {_text(cause)}. It may have been applied{asked}; look before you "
+        "repeat it"
     ) from cause
 
 

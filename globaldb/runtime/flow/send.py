@@ -11,6 +11,7 @@ from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.runtime import events
 from globaldb.runtime.flow.forwarding import settings_for
+from globaldb.runtime.flow.outcome import traces
 from globaldb.runtime.flow.touch import announce
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def company(
     return Trip(
         before=(*before, *session.transaction.pending),
         capture=capture and not script,
+        trace=traces(session, link, statement),
         alone=alone,
         script=script,
     )
@@ -180,6 +182,8 @@ def settle(
     if session.lease is None and reply.status in (LinkStatus.OPEN, LinkStatus.FAILED):
         session.keep(lease, node)
     _sync_transaction(session, reply.status, committed=reply.error is None)
+    if reply.trace is not None and session.transaction.active:
+        session.transaction.trace = reply.trace
     if reply.position_problem is not None:
         events.position_missing(session, node, reply)
     if reply.position is not None:

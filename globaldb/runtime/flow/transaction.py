@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault, FaultVerdict, Sent, verdict
 from globaldb.core.lending import Outcome
+from globaldb.core.outcome import Fate
 from globaldb.core.routing import Fence, Route
 from globaldb.core.settings import after_rollback
 from globaldb.core.statement import Statement, Verdict
@@ -22,11 +23,13 @@ from globaldb.runtime.flow.faults import (
     raise_fault,
     raise_lost,
     raise_of_writer,
+    raise_rolled_back,
     raise_unknown,
     verdict_of,
     wanted,
 )
 from globaldb.runtime.flow.forwarding import refuse_kind, settings_for
+from globaldb.runtime.flow.outcome import ROLLED_BACK, become
 from globaldb.runtime.flow.placement import ON_READER, Placed, place
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.shared import share
@@ -233,15 +236,7 @@ async def _committed(
     writer: bool,
     ok: bool,
 ) -> None:
-    if writer and reply.position is None:
-        session.books.lost_position()
-    if reply.position_problem is not None:
-        events.position_missing(session, node, reply)
-    if reply.position is not None:
-        session.books.captured(reply.position, monotonic())
-        node.wrote(reply.position, reply.asked_at)
-    elif not writer:
-        session.books.read(node.name, monotonic())
+    _account(session, node, reply, writer=writer)
     wrote = writer or session.forwarded is not None
     done = reply.done and ok
     next_ = FaultVerdict.RAISE
@@ -249,13 +244,57 @@ async def _committed(
         # Before the connection is given back, and perhaps closed.
         link = lease.connection
         next_ = verdict_of(session, reply, link, Sent.COMMIT, writes=wrote)
+    if next_ is FaultVerdict.UNKNOWN:
+        await _undecided(session, node, lease, reply, ok=ok)
+        return
     defining = session.defining
     _finish(session, lease, committed=done)
-    if next_ in (FaultVerdict.UNKNOWN, FaultVerdict.LOST):
+    if next_ is FaultVerdict.LOST:
         # Perhaps they are there.
         session.certainly_defined(defining)
     if reply.error is not None:
         _raise_of_commit(session, node, reply, next_)
+
+
+def _account(session: Session, node: Node, reply: Reply, *, writer: bool) -> None:
+    """Take in how far the session is with what it has committed, or read."""
+    if reply.position_problem is not None:
+        events.position_missing(session, node, reply)
+    if reply.position is not None:
+        session.books.captured(reply.position, monotonic())
+        node.wrote(reply.position, reply.asked_at)
+    elif writer:
+        session.books.lost_position()
+    else:
+        session.books.read(node.name, monotonic())
+
+
+async def _undecided(
+    session: Session, node: Node, lease: Lease[Any], reply: Reply, *, ok: bool
+) -> None:
+    """End a transaction whose COMMIT was not answered as it has ended at the server.
+
+    Raises unless it is known to be committed, or had failed before: what a server
+    answers to COMMIT then is that it rolled back.
+    """
+    session.cluster.suspect(node.name)
+    defining, pinned, found = session.defining, session.pinned, ROLLED_BACK
+    try:
+        if ok:
+            found = await become(session, node, reply)
+    finally:
+        committed = found.fate is Fate.COMMITTED
+        if not committed:
+            session.certainly_defined(defining)
+        if committed and pinned:
+            # The connection stays, to tell of what has gone with it.
+            session.end_transaction(committed=True)
+        else:
+            _finish(session, lease, committed=committed)
+    if found.fate is Fate.UNKNOWN:
+        raise_unknown(session, node, reply, "COMMIT", why=found.why)
+    if ok and not committed:
+        raise_rolled_back(node, reply)
 
 
 def _raise_of_commit(
@@ -263,11 +302,8 @@ def _raise_of_commit(
 ) -> NoReturn:
     """Raise what the failure of a COMMIT means."""
     assert reply.error is not None  # noqa: S101 - the caller looked
-    if next_ in (FaultVerdict.UNKNOWN, FaultVerdict.LOST):
-        session.cluster.suspect(node.name)
-    if next_ is FaultVerdict.UNKNOWN:
-        raise_unknown(session, node, reply, "COMMIT")
     if next_ is FaultVerdict.LOST:
+        session.cluster.suspect(node.name)
         raise_lost(node, reply, "the transaction was committed")
     if next_ is FaultVerdict.DEMOTED:
         raise_demoted(session, node, reply.error)
