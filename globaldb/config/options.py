@@ -256,6 +256,11 @@ OPTIONS: Final[tuple[Option, ...]] = (
         minimum=0.1,
         maximum=3600.0,
     ),
+    duration(
+        "failover_wait",
+        30.0,
+        "How long what was not sent waits for a writer while none is known",
+    ),
     # Connections
     duration(
         "connect_timeout",

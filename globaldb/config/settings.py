@@ -86,6 +86,7 @@ class Config:
     latency_window: float
     latency_factor: float
     probe_interval: float
+    failover_wait: float
     connect_timeout: float
     pool_min_size: int
     pool_max_size: int

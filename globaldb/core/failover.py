@@ -73,3 +73,14 @@ class Pace:
 
     def _ration(self, now: float) -> float:
         return min(self.ration + max(now - self.asked_at, 0.0) * REFILL, BURST)
+
+
+def pause(attempts: int, jitter: float) -> float:
+    """Seconds to wait before work that was not sent is tried again.
+
+    *attempts* were made so far; the second is made at once. *jitter* is a factor by
+    which sessions that failed together are kept apart.
+    """
+    if attempts < 2:
+        return 0.0
+    return min(FIRST * _GROWTH ** min(attempts - 2, 60), _LONGEST) * jitter

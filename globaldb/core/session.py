@@ -47,6 +47,8 @@ class SessionState:
     read_ended_at: float = 0.0
     #: The same by table, in a session that keeps such books.
     tables: TableFloors | None = None
+    #: How often nodes had come to share the reads when it chose its reader.
+    chosen_after: int = 0
 
     def captured(self, position: Position, now: float, *, whole: bool = False) -> None:
         """Take note of a position sampled on the writer after everything so far.

@@ -13,7 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.reigns import Reigns
-from globaldb.core.selection import less_loaded, nearest
+from globaldb.core.selection import less_loaded
 from globaldb.core.shapes import Shapes
 from globaldb.core.timelines import Timelines
 from globaldb.core.topology import Role, Topology
@@ -25,6 +25,7 @@ from globaldb.runtime.freshness import Freshness, ask_writer
 from globaldb.runtime.heard import Heard
 from globaldb.runtime.lookout import Lookout
 from globaldb.runtime.monitor import Monitor
+from globaldb.runtime.nearby import Nearby
 from globaldb.runtime.node import Node
 from globaldb.runtime.session_store import open_store
 from globaldb.runtime.worker import Worker
@@ -67,9 +68,8 @@ class ClusterRuntime:
         self.seeking = not nodes
         self._changed = threading.Condition()
         self.topology = Topology.of({n.name: n.region for n in self.nodes.values()})
-        #: What `near` answered last, and for which topology: it changes with probes
-        #: only, and is asked for by each statement that has to be placed.
-        self._near: tuple[Topology | None, tuple[NodeState, ...]] = (None, ())
+        #: Who shares the reads.
+        self.nearby = Nearby(config)
         #: Sessions that wait for a writer to be known.
         self.awaiting = 0
         self._failed_once: set[str] = set()
@@ -122,14 +122,7 @@ class ClusterRuntime:
         """Return the writer, waiting for one to be known until *deadline*."""
         state = self.topology.writer
         if state is None:
-            # In a forked child nobody may have started it yet.
-            self.monitor.start()
-            self.monitor.search()
-            self.awaiting += 1
-            try:
-                self._wait_for(lambda: self.topology.writer is not None, deadline)
-            finally:
-                self.awaiting -= 1
+            self._search(lambda: self.topology.writer is not None, deadline)
             state = self.topology.writer
         if state is None:
             raise NoNodeAvailableError(
@@ -137,6 +130,20 @@ class ClusterRuntime:
                 "when the failover is over"
             )
         return self.node(state.name)
+
+    def await_any(self, deadline: float) -> None:
+        """Wait until a node is known that may serve reads, or until *deadline*."""
+        self._search(lambda: bool(self.near()), deadline)
+
+    def _search(self, found: Callable[[], bool], deadline: float) -> None:
+        # In a forked child nobody may have started it yet.
+        self.monitor.start()
+        self.monitor.search()
+        self.awaiting += 1
+        try:
+            self._wait_for(found, deadline)
+        finally:
+            self.awaiting -= 1
 
     @property
     def home_region(self) -> str | None:
@@ -150,21 +157,7 @@ class ClusterRuntime:
         self, *, region: str | None = None, without: Collection[str] = ()
     ) -> tuple[NodeState, ...]:
         """Return the nodes that should share the reads now."""
-        topology = self.topology
-        plain = region is None and not without
-        known, found = self._near
-        if plain and known is topology:
-            return found
-        found = nearest(
-            topology,
-            window=self.config.latency_window,
-            factor=self.config.latency_factor,
-            region=region,
-            without=without,
-        )
-        if plain:
-            self._near = topology, found
-        return found
+        return self.nearby.nodes(self.topology, region=region, without=without)
 
     def pick(
         self, *, region: str | None = None, without: Collection[str] = ()

@@ -51,6 +51,9 @@ class Shell(Protocol):
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""
 
+    async def await_any(self, deadline: float) -> None:
+        """Wait for a node that may serve reads."""
+
     async def ask(self, question: Callable[[], T]) -> T:
         """Return the answer to a *question* that blocks, but not for long."""
 
@@ -111,6 +114,10 @@ class BlockingShell:
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""
         return self._cluster.await_writer(deadline)
+
+    async def await_any(self, deadline: float) -> None:
+        """Wait for a node that may serve reads."""
+        self._cluster.await_any(deadline)
 
     async def ask(self, question: Callable[[], T]) -> T:
         """Return the answer to a *question* that blocks, but not for long."""

@@ -11,6 +11,7 @@ from globaldb.core.trip import Trip
 from globaldb.errors import Error
 from globaldb.runtime.flow.faults import fault_of, raise_of_writer
 from globaldb.runtime.flow.fence import look, replayed
+from globaldb.runtime.flow.patience import patience
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
@@ -38,9 +39,9 @@ async def current_position(session: Session) -> Position | None:
 async def capture_at_writer(session: Session) -> None:
     """Ask the writer where it is: that covers everything before."""
     deadline = session.deadline()
-    connect = monotonic() + session.cluster.config.connect_timeout
+    until = patience(session, deadline)
     for last in (False, True):
-        node = await session.shell.await_writer(connect)
+        node = await session.shell.await_writer(until)
         if await _captured_at(session, node, deadline, last=last):
             return
 

@@ -36,6 +36,7 @@ from globaldb.core.statement import (
     Verdict,
 )
 from globaldb.core.transaction import TransactionState
+from globaldb.runtime.flow.patience import patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -239,8 +240,7 @@ async def know_writer(session: Session, statement: Statement) -> None:
         or statement.verdict in READS
     ):
         return
-    patience = monotonic() + session.cluster.config.connect_timeout
-    await session.shell.await_writer(patience)
+    await session.shell.await_writer(patience(session, session.deadline()))
 
 
 def _taken(session: Session, statement: Statement, sql: str | bytes | None) -> bool:

@@ -28,10 +28,10 @@ from globaldb.runtime.flow.forwarding import leave_forwarder, refuse_kind
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.placement import fresh_reader, place
 from globaldb.runtime.flow.requirement import bring_up_to_date
+from globaldb.runtime.flow.seek import borrow_writer
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.shared import share
 from globaldb.runtime.flow.touch import touch
-from globaldb.runtime.flow.write import borrow_writer
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease

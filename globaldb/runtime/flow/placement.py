@@ -23,8 +23,8 @@ from globaldb.runtime.flow.forwarding import NATIVE, native_target, reads_only
 from globaldb.runtime.flow.newest import as_of_now, needs_newest
 from globaldb.runtime.flow.read import find_reader
 from globaldb.runtime.flow.reading import why_not
+from globaldb.runtime.flow.seek import borrow_writer
 from globaldb.runtime.flow.wait import Wait
-from globaldb.runtime.flow.write import borrow_writer
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease

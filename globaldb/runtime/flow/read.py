@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from globaldb.core.consistency import Consistency
+from globaldb.core.failover import pause
 from globaldb.core.faults import READ_ELSEWHERE, Fault
 from globaldb.core.routing import NEAREST_READER, Decision, Route
 from globaldb.core.selection import less_loaded
@@ -19,6 +20,7 @@ from globaldb.runtime import events
 from globaldb.runtime.flow.capture import leave_reader, wait_for
 from globaldb.runtime.flow.faults import fault_of, raise_fault, raise_unwanted, wanted
 from globaldb.runtime.flow.fence import Place, place_at, reached
+from globaldb.runtime.flow.patience import patience
 from globaldb.runtime.flow.send import company, send, settle
 from globaldb.runtime.flow.wait import Wait
 from globaldb.runtime.flow.write import write
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from globaldb.runtime.node import Node
     from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
+
+#: The reason code of reads at the writer because there is no other node.
+_NO_READER: Final = "no_reader"
 
 #: Seconds beyond its trips that a read may take to be asked in vain.
 _LIGHT = 0.001
@@ -62,6 +67,9 @@ class _Attempts:
     otherwise: Callable[..., Awaitable[None]]
     #: The wait for the reader tried last, if it was not known to have caught up.
     wait: Wait | None = None
+    #: Until when it waits for any node (monotonic seconds), and how often it did.
+    until: float | None = None
+    rounds: int = 1
 
 
 class _Outcome(Enum):
@@ -89,6 +97,8 @@ async def read(
     while True:
         place = await find_reader(session, decision, attempts.tried)
         if isinstance(place, str):
+            if place == _NO_READER and await _somebody_came(session, attempts):
+                continue
             await otherwise(session, work, place, tried=tuple(attempts.tried))
             return
         outcome = await _read_at(session, attempts, place)
@@ -98,13 +108,31 @@ async def read(
             return
 
 
+async def _somebody_came(session: Session, attempts: _Attempts) -> bool:
+    """Wait for a node while there is not even a writer; True to choose once more.
+
+    One that gave the read up may serve it a moment later: nothing else will.
+    """
+    cluster = session.cluster
+    attempts.until = attempts.until or patience(session, attempts.work.deadline)
+    remaining = attempts.until - monotonic()
+    if cluster.topology.writer is not None or remaining <= 0:
+        return False
+    seconds = pause(attempts.rounds, cluster.random.uniform(0.5, 1.0))
+    await session.shell.sleep(min(seconds, remaining))
+    await session.shell.await_any(attempts.until)
+    attempts.tried.clear()
+    attempts.rounds += 1
+    return True
+
+
 async def find_reader(
     session: Session, decision: Decision, tried: list[str]
 ) -> Place | str:
     """Choose a reader, or say by a reason code why only the writer will do."""
     node = _nearest(session, decision.required, tried)
     if node is None:
-        return "no_reader"
+        return _NO_READER
     if node.state.role is not Role.READER:
         return "writer_is_nearest"
     required = decision.required
@@ -128,10 +156,12 @@ async def find_reader(
 def _nearest(
     session: Session, required: Position | None, tried: list[str]
 ) -> Node | None:
-    cluster = session.cluster
+    cluster, books = session.cluster, session.books
     near = cluster.near(region=session.region_option, without=tried)
-    stay = session.books.read_node
-    if not any(state.name == stay for state in near):
+    stay, arrivals = books.read_node, cluster.nearby.arrivals
+    moving, books.chosen_after = books.chosen_after != arrivals, arrivals
+    if moving or not any(state.name == stay for state in near):
+        # Also when a node has come (back): else it would stand idle.
         stay = None
     if required is not None and len(near) > 1:
         return _soonest(session, required, near, stay)

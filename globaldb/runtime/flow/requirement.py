@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from globaldb.core.consistency import Consistency
 from globaldb.core.position import Lsn, Position
 from globaldb.errors import CausalityLostError
+from globaldb.runtime.flow.patience import patience
 from globaldb.runtime.flow.shared import look_up, publish
 from globaldb.runtime.session_key import current_block
 
@@ -30,8 +31,7 @@ async def bring_up_to_date(session: Session) -> None:
     books, cluster = session.books, session.cluster
     if cluster.topology.writer is None and books.outdated(cluster.topology.epoch):
         # A token has told of the promotion: the new writer knows when it was.
-        patience = monotonic() + cluster.config.connect_timeout
-        await session.shell.await_writer(patience)
+        await session.shell.await_writer(patience(session, session.deadline()))
     await follow_promotion(session)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from globaldb.core.transaction import TransactionMode
 from globaldb.runtime.flow import transaction as tx
 from globaldb.runtime.flow.placement import Placed
-from globaldb.runtime.flow.write import borrow_writer
+from globaldb.runtime.flow.seek import borrow_writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -27,8 +27,8 @@ from globaldb.runtime.flow.faults import fault_of, raise_unwanted, wanted
 from globaldb.runtime.flow.fence import place_at
 from globaldb.runtime.flow.placement import READS_SO_FAR, place
 from globaldb.runtime.flow.reading import is_kept, why_not
+from globaldb.runtime.flow.seek import borrow_writer
 from globaldb.runtime.flow.send import company, send
-from globaldb.runtime.flow.write import borrow_writer
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease

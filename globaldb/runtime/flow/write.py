@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.faults import FaultVerdict, Sent
-from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route
 from globaldb.core.statement import Verdict
 from globaldb.core.topology import Role
-from globaldb.core.trip import LinkStatus, Trip
-from globaldb.errors import NoNodeAvailableError, ProgrammingError
+from globaldb.core.trip import LinkStatus
+from globaldb.errors import ProgrammingError
 from globaldb.runtime.flow.faults import (
     raise_of_writer,
     raise_unknown,
@@ -19,7 +17,7 @@ from globaldb.runtime.flow.faults import (
     wanted,
 )
 from globaldb.runtime.flow.remains import left_behind
-from globaldb.runtime.flow.requirement import follow_promotion
+from globaldb.runtime.flow.seek import Seek
 from globaldb.runtime.flow.send import company, send, settle
 
 if TYPE_CHECKING:
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
 #: What certainly was not executed, or only reads, is sent again.
 _AGAIN = (FaultVerdict.RECONNECT, FaultVerdict.ELSEWHERE)
 
-#: How often work that certainly was not executed is tried again.
-_ATTEMPTS = 3
-
 
 async def write(
     session: Session, work: Work, reason: str, *, tried: tuple[str, ...] = ()
@@ -45,10 +40,10 @@ async def write(
     Repeated only when it certainly was not executed: the connection broke before
     anything was sent, a standby refused it, or it only reads.
     """
-    for attempt in range(_ATTEMPTS):
+    seek = Seek(session, work.deadline)
+    while True:
         session.cluster.catalog.needed(reason)
-        node, lease = await borrow_writer(session, work.deadline)
-        last = attempt == _ATTEMPTS - 1
+        node, lease = await seek.borrow()
         session.route = _route(work.statement, node, reason, tried)
         try:
             refuse_foreign(session, work.statement, lease)
@@ -56,7 +51,7 @@ async def write(
             trip = company(session, lease.connection, work.statement, capture=capture)
             reply = await send(session, lease, work.call, trip, work.deadline)
             session.failed(work.statement, reply)
-            if _done(session, work, node, lease, reply, last=last):
+            if _done(session, work, node, lease, reply, last=seek.over):
                 if work.on_success is not None:
                     work.on_success(lease.connection)
                 _keep_if_pinned(session, work, lease, node)
@@ -70,43 +65,6 @@ async def write(
             if session.lease is not lease:
                 session.hand_back(lease, node)
         tried = (*tried, node.name)
-
-
-async def borrow_writer(
-    session: Session, deadline: float | None
-) -> tuple[Node, Lease[Any]]:
-    """Check out a connection to the writer that has not hung up meanwhile.
-
-    Its server must say that it is one: a node that came back as a standby would serve
-    old reads in the writer's name until it is asked the next time what it is.
-    """
-    patience = monotonic() + session.cluster.config.connect_timeout
-    if deadline is not None:
-        patience = min(patience, deadline)
-    while True:
-        node = await session.shell.await_writer(patience)
-        await follow_promotion(session)
-        lease = await session.shell.borrow(node, deadline)
-        link = lease.connection
-        if link.hung_up():
-            node.pool.checkin(lease, Outcome.DISCARD)
-            continue
-        try:
-            if link.standby:
-                # It may have been promoted since: any answer tells.
-                await session.shell.travel(link, b"SELECT 1", Trip(), patience)
-        except BaseException:
-            node.pool.checkin(lease, Outcome.DISCARD)
-            raise
-        if not link.standby and link.link_status is LinkStatus.IDLE:
-            return node, lease
-        session.cluster.demoted(node.name)
-        node.pool.checkin(lease, Outcome.DISCARD)
-        if monotonic() >= patience:
-            raise NoNodeAvailableError(
-                f"{node.name} was taken for the writer and is a standby now. Nothing "
-                "was sent; try again when the failover is over"
-            )
 
 
 def _done(
