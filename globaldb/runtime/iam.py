@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from globaldb.config.authentication import signing_region
 from globaldb.config.secret import Login, Secret
-from globaldb.errors import ConfigurationError, OperationalError
+from globaldb.errors import OperationalError
 from globaldb.runtime import aws
 
 if TYPE_CHECKING:
@@ -49,15 +49,16 @@ class _Token(NamedTuple):
 class IamTokens:
     """Signs in as *user* with tokens; keeps each until it is worn. Safe for threads.
 
-    *behind* returns the region that the host of a global database leads to, None when
-    nobody knows. *patience* bounds, in seconds, each wait for AWS's credentials.
+    *behind* returns, before a deadline, the region that the endpoint of a global
+    database leads to now. *patience* bounds, in seconds, each wait for AWS's
+    credentials.
     """
 
     def __init__(
         self,
         user: str | None,
         *,
-        behind: Callable[[str], str | None],
+        behind: Callable[[str, float], str],
         patience: float,
         lifetime: float = LIFETIME,
         clock: Callable[[], float] = monotonic,
@@ -77,7 +78,7 @@ class IamTokens:
         Raises `ConfigurationError` when no region can be signed for, `OperationalError`
         when AWS gives no credentials before *deadline* (monotonic seconds).
         """
-        place = self._place(node)
+        place = self._place(node, deadline)
         known = self._tokens.get(place)
         if known is None or self._worn(known):
             known = self._renewed(place, deadline)
@@ -88,7 +89,7 @@ class IamTokens:
 
         One that was just signed is not refused for its age.
         """
-        place = self._place(node)
+        place = self._place(node, deadline)
         known = self._tokens.get(place)
         if known is not None and known.login is refused:
             if self._clock() - known.signed_at < _FRESH:
@@ -108,14 +109,8 @@ class IamTokens:
     def _worn(self, token: _Token) -> bool:
         return self._clock() - token.signed_at >= self._worn_after
 
-    def _place(self, node: NodeAddress) -> _Place:
-        region = signing_region(node) or self._behind(node.host)
-        if region is None:
-            raise ConfigurationError(
-                f"iam_auth: {node.host} belongs to no region, and where it leads now is "
-                "not known, so that no token can be signed for it. Name the instances "
-                "with node=REGION@HOST:PORT, or the database with global_cluster="
-            )
+    def _place(self, node: NodeAddress, deadline: float) -> _Place:
+        region = signing_region(node) or self._behind(node.host, deadline)
         return _Place(region, node.host.lower().removesuffix("."), node.port)
 
     def _renewed(self, place: _Place, deadline: float) -> _Token:
