@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv6Address, ip_address
 from urllib.parse import unquote
 
@@ -22,6 +22,9 @@ class NodeAddress:
     region: str | None
     host: str
     port: int
+    #: Where the host is, once somebody was asked; None leaves that to the driver. The
+    #: host remains what the server has to prove to be.
+    at: str | None = field(default=None, compare=False)
 
     @property
     def is_socket(self) -> bool:
@@ -64,6 +67,17 @@ def parse_node(text: str, default_port: int) -> NodeAddress:
         checked_host(host),
         default_port if port is None else checked_port(port),
     )
+
+
+def address_of(region: str | None, host: str, port: int) -> NodeAddress:
+    """Return the address of a node that somebody has told of.
+
+    Raises `ConfigurationError` for what is no region, no host or no port: it must not
+    become part of a name.
+    """
+    if region is not None and not REGION.fullmatch(region):
+        raise ConfigurationError("its region is no name")
+    return NodeAddress(region, checked_host(host), checked_port(str(port)))
 
 
 def split_place(place: str) -> tuple[str, str | None]:

@@ -54,6 +54,8 @@ class Finding:
     #: Monotonic seconds.
     at: float
     region: str | None = None
+    #: What went wrong with a part of the look.
+    problems: tuple[str, ...] = ()
 
     def covers(self, region: str | None) -> bool:
         """Whether a node in *region* would be in it."""

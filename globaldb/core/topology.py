@@ -6,6 +6,7 @@ from collections.abc import Mapping  # noqa: TC003 - a field of a dataclass
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
+from typing import Final
 
 from globaldb.core.gtid import GtidSet  # noqa: TC001 - a field of a dataclass
 from globaldb.core.latency import Response
@@ -55,6 +56,10 @@ class Sample:
         return Position(log, None, self.clock, self.horizon)
 
 
+#: The source of nodes that the configuration names.
+CONFIGURED: Final = "configuration"
+
+
 @dataclass(frozen=True, slots=True)
 class NodeState:
     """One node at one instant."""
@@ -68,6 +73,8 @@ class NodeState:
     response: Response = field(default_factory=Response)
     #: Why the last probe failed; None while the node answers.
     problem: str | None = None
+    #: Who has told that there is this node.
+    source: str = CONFIGURED
 
     @property
     def latency(self) -> float | None:
@@ -98,9 +105,11 @@ class Topology:
         states = {name: NodeState(name, region) for name, region in nodes.items()}
         return cls(MappingProxyType(states))
 
-    def admit(self, name: str, region: str | None) -> Topology:
+    def admit(
+        self, name: str, region: str | None, source: str = CONFIGURED
+    ) -> Topology:
         """Return the topology with node *name* too, of which nothing is known yet."""
-        nodes = {**self.nodes, name: NodeState(name, region)}
+        nodes = {**self.nodes, name: NodeState(name, region, source=source)}
         return self._next(nodes, self.epoch, changed=True)
 
     def dismiss(self, name: str) -> Topology:

@@ -16,10 +16,11 @@ from globaldb.core.reigns import Reigns
 from globaldb.core.selection import less_loaded
 from globaldb.core.shapes import Shapes
 from globaldb.core.timelines import Timelines
-from globaldb.core.topology import Role, Topology
+from globaldb.core.topology import CONFIGURED, Role, Topology
 from globaldb.errors import InterfaceError, NoNodeAvailableError
 from globaldb.runtime import events
 from globaldb.runtime.catalog import CatalogKeeper
+from globaldb.runtime.discovery.keeper import Discovery
 from globaldb.runtime.entrance import Entrance
 from globaldb.runtime.freshness import Freshness, ask_writer
 from globaldb.runtime.heard import Heard
@@ -86,6 +87,7 @@ class ClusterRuntime:
         #: The promotions this process has seen or heard of.
         self.timelines = Timelines()
         self.monitor = Monitor(self)
+        self.discovery = Discovery(self)
         self.catalog = CatalogKeeper(self)
         #: What transactions turned out to be.
         self.shapes = Shapes()
@@ -109,6 +111,8 @@ class ClusterRuntime:
         """
         self._refuse_closed()
         self.monitor.start()
+        self.seeking = not self.nodes
+        self.discovery.start()
         topology = self.topology
         if any(state.reachable for state in topology.nodes.values()):
             return
@@ -177,8 +181,8 @@ class ClusterRuntime:
         """Return the node called *name*, also one that has left meanwhile."""
         return self.nodes.get(name) or self._left[name]
 
-    def admit(self, address: NodeAddress) -> Node:
-        """Use the node at *address* too, from now on; return it.
+    def admit(self, address: NodeAddress, source: str = CONFIGURED) -> Node:
+        """Use the node at *address* too, from now on, as *source* tells; return it.
 
         Its role is not known before it has been asked.
         """
@@ -191,9 +195,9 @@ class ClusterRuntime:
             self.nodes = {**self.nodes, node.name: node}
             self.seeking = False
             self.worker.allow(_threads(len(self.nodes)))
-            self.topology = self.topology.admit(node.name, node.region)
+            self.topology = self.topology.admit(node.name, node.region, source)
             self._changed.notify_all()
-        events.node_admitted(node.name, self.topology.version)
+        events.node_admitted(node.name, source, self.topology.version)
         self.monitor.watch(node)
         return node
 
@@ -348,6 +352,7 @@ class ClusterRuntime:
     def _report(self, name: str, before: Topology) -> None:
         if self.topology.version == before.version:
             return
+        self.discovery.hurry()
         topology = self.topology
         events.node_changed(topology.nodes[name], topology.version, topology.epoch)
 
@@ -358,6 +363,7 @@ class ClusterRuntime:
         if self._closed:
             return
         self._closed = True
+        self.discovery.stop()
         self.monitor.stop()
         self.lookout.stop()
         for node in self.nodes.values():
@@ -380,6 +386,7 @@ class ClusterRuntime:
         for node in self.nodes.values():
             node.pool.forget_after_fork()
         self.monitor = Monitor(self)
+        self.discovery = Discovery(self)
         self.catalog = self.catalog.after_fork()
         self.heard.forget_after_fork()
         self.freshness = self._new_freshness()

@@ -48,14 +48,34 @@ def statement(session: Session, work: Work, seconds: float, problem: object) -> 
     )
 
 
-def node_admitted(name: str, version: int) -> None:
-    """Log that a node has come to the cluster."""
-    logger.info("node_admitted node=%s version=%s", name, version)
+def node_admitted(name: str, source: str, version: int) -> None:
+    """Log that a node has come to the cluster, and who has told of it."""
+    logger.info("node_admitted node=%s source=%s version=%s", name, source, version)
 
 
 def node_dismissed(name: str, why: str, version: int) -> None:
     """Log that a node has left the cluster, and why."""
     logger.info("node_dismissed node=%s why=%s version=%s", name, why, version)
+
+
+def name_moved(name: str, target: str) -> None:
+    """Log that a node's name has come to lead to another server."""
+    logger.info("name_moved node=%s target=%s", name, target)
+
+
+def discovery_failed(source: str, problem: str) -> None:
+    """Log that a source of nodes tells nothing; once, however long that lasts."""
+    logger.warning("discovery_failed source=%s error=%s", source, problem)
+
+
+def discovery_recovered(source: str, failures: int) -> None:
+    """Log that a source of nodes tells of them again."""
+    logger.info("discovery_recovered source=%s failures=%s", source, failures)
+
+
+def discovery_remark(text: str) -> None:
+    """Log what is the matter with something that a source of nodes has told."""
+    logger.warning("discovery_remark text=%s", text)
 
 
 def node_changed(state: NodeState, version: int, epoch: int) -> None:

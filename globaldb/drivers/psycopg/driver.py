@@ -151,6 +151,7 @@ def parameters(config: Config, node: NodeAddress, login: Login) -> DriverOptions
     """Return the libpq parameters with which *login* reaches *node*."""
     given: dict[str, str | None] = {
         "host": node.host,
+        "hostaddr": node.at,
         "port": str(node.port),
         "dbname": config.database,
         "user": login.user,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from pymysql import err
 from pymysql.constants import CR
 
 if TYPE_CHECKING:
-    from pymysql.connections import Connection
+    from globaldb.drivers.pymysql.physical import Physical
 
 _SHORTEST: Final = 0.001
 #: A peer that vanished is noticed within half a minute, where the system would take
@@ -23,7 +23,7 @@ _KEEPALIVE: Final = {
 }
 
 
-def connected(connection: Connection[Any], deadline: float) -> socket.socket:
+def connected(connection: Physical, deadline: float) -> socket.socket:
     """Return a socket to where *connection* leads, before *deadline*.
 
     Raises PyMySQL's error 2003. PyMySQL itself leaves the socket of a refused
@@ -34,7 +34,7 @@ def connected(connection: Connection[Any], deadline: float) -> socket.socket:
         if connection.unix_socket:
             sock = _local(str(connection.unix_socket), left)
             connection.host_info = "Localhost via UNIX socket"
-            connection._secure = True  # type: ignore[attr-defined]
+            connection._secure = True
         else:
             sock = _remote(connection, left)
             connection.host_info = f"socket {connection.host}:{connection.port}"
@@ -57,10 +57,10 @@ def _local(path: str, timeout: float) -> socket.socket:
     return sock
 
 
-def _remote(connection: Connection[Any], timeout: float) -> socket.socket:
+def _remote(connection: Physical, timeout: float) -> socket.socket:
     source = connection.bind_address
     sock = socket.create_connection(
-        (connection.host, connection.port),
+        (connection.at or connection.host, connection.port),
         timeout,
         source_address=None if source is None else (source, 0),
     )

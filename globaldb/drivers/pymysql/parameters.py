@@ -51,6 +51,7 @@ def parameters(
     if node.is_socket:
         place = {"unix_socket": node.host}
     found: dict[str, Any] = {
+        "at": node.at,
         "database": config.database,
         "user": login.user,
         "program_name": config.application_name,

@@ -82,6 +82,8 @@ class Physical(Packets):
         #: It only ends what runs on another connection.
         self._bare = bare
         wishes = _WISHES if self.joins or self.scripts else CLIENT.SESSION_TRACK
+        #: Where the host is; None: whoever connects finds that out.
+        self.at: str | None = given.pop("at", None)
         given["client_flag"] = given.get("client_flag", 0) | wishes
         super().__init__(**given, defer_connect=True, autocommit=None)
         #: The settings of the last borrower, still applied.
