@@ -76,6 +76,11 @@ def test_a_plan_survives_json() -> None:
             "engine 'oracle': the lab has postgresql, mysql, mariadb",
         ),
         ({"name": "../up"}, "lab name '../up'"),
+        (
+            {"engine": "mysql", "aurora": "strict"},
+            "aurora='strict' is for postgresql, not mysql",
+        ),
+        ({"engine": "mariadb", "aurora": True, "direct": True}, "needs the proxy"),
     ],
 )
 def test_an_impossible_plan_is_refused_with_what_is_possible(
