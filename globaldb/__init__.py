@@ -36,6 +36,7 @@ from globaldb.errors import (
 if TYPE_CHECKING:
     from globaldb.core.token import Token
     from globaldb.dbapi.cluster import Cluster
+    from globaldb.dbapi.repeat import run_transaction
     from globaldb.dbapi.types import (
         BINARY,
         DATETIME,
@@ -76,6 +77,7 @@ _LAZY: Final = {
     "TimeFromTicks": "globaldb.dbapi.types",
     "Timestamp": "globaldb.dbapi.types",
     "TimestampFromTicks": "globaldb.dbapi.types",
+    "run_transaction": "globaldb.dbapi.repeat",
     "session_key": "globaldb.runtime.session_key",
 }
 
@@ -146,6 +148,7 @@ __all__ = [
     "apilevel",
     "connect",
     "paramstyle",
+    "run_transaction",
     "session_key",
     "threadsafety",
 ]

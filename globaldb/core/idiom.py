@@ -123,3 +123,13 @@ def _quoted(name: str) -> str:
 
 
 POSTGRESQL: Final = PostgresqlIdiom()
+
+
+def may_commit(statement: Statement, idiom: Idiom) -> bool:
+    """Whether *statement* may by itself commit what is before it, or a part of its own.
+
+    A procedure may where transactions are begun anew inside others.
+    """
+    if statement.multiple or idiom.commits_first(statement):
+        return True
+    return statement.command == "CALL" and idiom.begins_anew

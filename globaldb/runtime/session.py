@@ -8,18 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.consistency import Consistency, TransactionReads
 from globaldb.core.hints import ROUTES
+from globaldb.core.idiom import may_commit
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import Intent, Route, forbids_readers, keeps_a_snapshot
 from globaldb.core.session import SessionState
 from globaldb.core.settings import DATABASE, SettingsBook
-from globaldb.core.statement import (
-    Defines,
-    Verdict,
-)
+from globaldb.core.statement import Defines, Verdict
 from globaldb.core.table_floors import TableFloors
 from globaldb.core.temporary import TemporaryTables
 from globaldb.core.topology import Role
-from globaldb.core.transaction import Transaction, TransactionMode
+from globaldb.core.transaction import Transaction, TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import InterfaceError, ProgrammingError
 from globaldb.runtime.session_key import Shared
@@ -68,6 +66,8 @@ class Session:
     wrote_on: Any
     #: The connection on which a routine may have left what nobody knows of.
     untidy: Any
+    #: Grows whenever something may have been committed.
+    commits = 0
 
     def __init__(self, cluster: ClusterRuntime, shell: Shell) -> None:
         config = cluster.config
@@ -178,6 +178,8 @@ class Session:
         A lost one may have been executed, a script half executed, and an advisory
         lock of the session stays whatever becomes of its statement.
         """
+        if reply.sent and may_commit(statement, self.idiom):
+            self.commits += 1
         if reply.error is None or not reply.sent:
             return
         lost = reply.status is LinkStatus.LOST
@@ -195,6 +197,8 @@ class Session:
 
     def end_transaction(self, *, committed: bool) -> None:
         """Close the books of the transaction: it is over on the server."""
+        if committed and self.transaction.state is TransactionState.OPEN:
+            self.commits += 1
         self.transaction.end()
         if self.books.tables is not None:
             self.books.tables.ended()
