@@ -225,8 +225,14 @@ class Monitor:
         if not self._watched(watch):
             return
         if watch.answers:
-            # It takes no new connection, but it answers on those there are.
+            # It takes no new connection, but it answers on those there are. Or did: the
+            # next question tells.
+            watch.hurried = True
             logger.warning("probe_failed node=%s error=%s", node.name, _text(error))
+            return
+        if cluster.driver.refuses_login(error) and node.pool.stats.busy:
+            # It lives: whom it let in before goes on, and a hurry brings no password.
+            logger.warning("login_refused node=%s", node.name)
             return
         # What waits for an answer from it waits in vain; a write is given up later,
         # because then nobody knows what has become of it.
