@@ -139,6 +139,9 @@ class Present:
     #: Its name leads to instances that have names of their own.
     stands_in: bool = False
     answers: bool = False
+    #: It was asked for the first time, and has neither answered nor failed: which
+    #: server it is may yet turn out.
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,14 +261,19 @@ def second_names(nodes: Sequence[Present]) -> tuple[tuple[str, str], ...]:
 
 
 def _instance_of(name: Present, nodes: Iterable[Present]) -> Present | None:
-    """Return an answering instance that *name* stands in for."""
+    """Return an instance that *name* stands in for, and that can take its place."""
+    leads = name.id is not None and (name.answers or name.pending)
     for node in nodes:
-        if node.stands_in or not node.answers:
+        if node.stands_in:
             continue
-        if name.answers and name.id is not None:
-            if _twins(name, node):
-                return node
-        elif not name.answers and name.region in (None, node.region):
+        if leads:
+            # Before either has answered, the one is as good as the other.
+            ready = node.answers or (node.pending and name.pending)
+            fits = _twins(name, node)
+        else:
+            ready = node.answers and not name.answers
+            fits = name.region in (None, node.region)
+        if ready and fits:
             return node
     return None
 
@@ -290,6 +298,9 @@ def _newcomers(
             _is(member, node) and not (node.stands_in and member.place)
             for node in nodes
         ):
+            continue
+        if any(_may_be(member, node) for node in nodes):
+            # The next look knows more.
             continue
         if member.place is None:
             remarks.append(
@@ -362,6 +373,12 @@ def _is(member: Member, node: Present) -> bool:
     if node.id is not None and node.id == member.id:
         return _compatible(node.region, member.region)
     return member.place is not None and _at(member.place, node)
+
+
+def _may_be(member: Member, node: Present) -> bool:
+    """Whether *node* may turn out to be the server that *member* tells of."""
+    unknown = node.pending and node.id is None and not node.stands_in
+    return unknown and _compatible(node.region, member.region)
 
 
 def _at(place: Place, node: Present) -> bool:

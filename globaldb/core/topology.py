@@ -22,6 +22,7 @@ class Role(Enum):
 
 
 _OLD = "writer of an old timeline"
+_SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,11 @@ class NodeState:
     def reachable(self) -> bool:
         """Whether the node answered when it was last asked."""
         return self.problem is None and self.role is not Role.UNKNOWN
+
+    @property
+    def answers(self) -> bool:
+        """Whether it answered when it was last asked, believed or not."""
+        return self.reachable or self.problem in (_OLD, _SUPERSEDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +221,7 @@ def _demote_others(nodes: dict[str, NodeState], writer: str) -> None:
     """Two writers cannot both be right: the one that answered last is believed."""
     for name, state in nodes.items():
         if name != writer and state.role is Role.WRITER:
-            nodes[name] = replace(state, role=Role.UNKNOWN, problem="superseded")
+            nodes[name] = replace(state, role=Role.UNKNOWN, problem=_SUPERSEDED)
 
 
 def _same_part(before: NodeState, after: NodeState) -> bool:

@@ -33,7 +33,10 @@ def ask(cluster: ClusterRuntime, node: Node) -> Sample:
 
     Takes about ``connect_timeout`` at most. A new connection stays in the pool.
     """
-    longest = cluster.config.connect_timeout / 2
+    longest = cluster.config.connect_timeout
+    if node.state.sampled_at is not None:
+        # For two ways of asking. A node far away needs all of it to be found out about.
+        longest /= 2
     patience = min(max(_PATIENCE, _SLOWER * (node.state.latency or 0.0)), longest)
     lease = _borrow(node, patience)
     if lease is not None:

@@ -167,6 +167,22 @@ def test_a_node_known_by_its_identifier_does_not_come_under_another_name():
     assert [m.id for m in changes.admit] == ["b", "c"]
 
 
+def test_nobody_comes_who_may_be_a_node_that_has_not_answered_yet():
+    waiting = Present("10.0.0.1:1", ("10.0.0.1", 1), "us", named=True, pending=True)
+    eu = Member("x", "eu", ("x.eu", PORT))
+    _, changes = after((finding(member("a"), eu), [waiting]))
+    assert [m.id for m in changes.admit] == ["x"]
+    silent = replace(waiting, pending=False)
+    _, changes = after((finding(member("a"), eu), [silent]))
+    assert [m.id for m in changes.admit] == ["a", "x"]
+
+
+def test_a_member_at_the_place_of_a_node_is_that_node_before_it_answers():
+    waiting = node("b", id=None, pending=True)
+    hint = finding(member("b", writer=True))
+    assert after((hint, [waiting]))[1].hint == "b.us"
+
+
 def test_an_identifier_of_another_region_is_another_instance():
     away = node("a", region="eu")
     away = replace(away, place=("a.eu", PORT))
@@ -227,6 +243,12 @@ def test_a_name_that_leads_nowhere_goes_once_an_instance_of_its_region_answers()
     assert [n for n, _ in second_names([NAME, node("b")])] == ["cluster"]
     everywhere = replace(NAME, region=None)
     assert [n for n, _ in second_names([everywhere, node("b")])] == ["cluster"]
+
+
+def test_a_name_goes_at_once_when_neither_it_nor_its_instance_has_answered():
+    name, instance = replace(NAME, pending=True), node("a", answers=False, pending=True)
+    assert [n for n, _ in second_names([name, instance])] == ["cluster"]
+    assert second_names([name, node("b", answers=False, pending=True)]) == ()
 
 
 def test_a_name_whose_server_is_not_known_stays_while_it_answers():

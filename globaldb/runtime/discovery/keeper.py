@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from globaldb.core.membership import Changes, Finding, Member
+    from globaldb.core.topology import NodeState
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.discovery.source import Source
     from globaldb.runtime.node import Node
@@ -164,7 +165,7 @@ class Discovery:
     def _return_to_names(self) -> None:
         """Take names of the configuration back while nothing else answers."""
         cluster = self._cluster
-        if any(state.reachable for state in cluster.topology.nodes.values()):
+        if any(node.answers or node.pending for node in self._present()):
             return
         for address in cluster.config.nodes:
             if str(address) not in cluster.nodes:
@@ -199,11 +200,17 @@ class Discovery:
                 id=self._identifier(node),
                 named=node.address in named,
                 stands_in=stands_for_others(node.address.host),
-                answers=states[node.name].reachable,
+                answers=states[node.name].answers,
+                pending=self._pending(node, states[node.name]),
             )
             for node in self._cluster.nodes.values()
             if node.name in states
         ]
+
+    def _pending(self, node: Node, state: NodeState) -> bool:
+        if state.sampled_at is None:
+            return state.problem is None
+        return state.answers and self._surveys.owes(node)
 
     def _identifier(self, node: Node) -> str | None:
         """Return which instance *node* is: as it says itself, else by its name."""

@@ -5,6 +5,7 @@ Aurora is recognised by what a node has, which is found out with the first probe
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from globaldb.core.membership import Member, Survey
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.node import Node
+
+logger = logging.getLogger("globaldb")
 
 #: Seconds between two looks while nothing happens, and while there is no writer.
 _QUIET: Final = 5.0
@@ -46,8 +49,8 @@ class Surveys:
     ) -> None:
         self._cluster = cluster
         self._patterns = patterns
-        #: What nodes call themselves, as long as they answer.
-        self.identifiers: dict[str, str] = {}
+        #: What nodes call themselves, as long as they answer; None where they do not.
+        self.identifiers: dict[str, str | None] = {}
 
     @property
     def pause(self) -> float:
@@ -57,6 +60,10 @@ class Surveys:
     def concerns(self, node: Node) -> bool:
         """Whether *node* is one of Aurora's."""
         return bool(node.facts.now.views)
+
+    def owes(self, node: Node) -> bool:
+        """Whether *node* is yet to be asked who it is."""
+        return self.concerns(node) and node.name not in self.identifiers
 
     def look(self, deadline: float) -> Finding | None:
         """Ask the nearest node; None when none of Aurora's answers now.
@@ -72,13 +79,13 @@ class Surveys:
         finding = self._find(nodes[:_ASKED], deadline)
         for node in nodes:
             if node.name not in self.identifiers:
-                self._survey(node, deadline)
+                self._identify(node, deadline)
         return finding
 
     def _answering(self) -> list[Node]:
         states = self._cluster.topology.nodes.values()
         near = sorted(
-            (state for state in states if state.reachable),
+            (state for state in states if state.answers),
             key=lambda state: (state.latency is None, state.latency),
         )
         nodes = (self._cluster.node(state.name) for state in near)
@@ -98,6 +105,14 @@ class Surveys:
             raise problem
         return None
 
+    def _identify(self, node: Node, deadline: float) -> None:
+        try:
+            self._survey(node, deadline)
+        except Exception as error:  # noqa: BLE001 - the monitor sees what is the matter
+            logger.debug("identity_unknown node=%s error=%s", node.name, error)
+        # Nobody waits for what it does not tell.
+        self.identifiers.setdefault(node.name, None)
+
     def _survey(self, node: Node, deadline: float) -> Survey | None:
         """Ask *node* over a pooled connection."""
         until = min(deadline, monotonic() + _PATIENCE)
@@ -108,7 +123,7 @@ class Surveys:
             outcome = Outcome.REUSE
         finally:
             node.pool.checkin(lease, outcome)
-        if survey is not None and survey.own:
+        if survey is not None:
             self.identifiers[node.name] = survey.own
         return survey
 
