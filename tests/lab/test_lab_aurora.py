@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any, Final
 
 import psycopg
 import pymysql
 import pytest
-from promises import FAR, HOME, READER, WRITER, until
+from promises import FAR, HOME, READER, WRITER, admin, cluster, until
 
 from globaldb.lab import Lab, LabSpec, LabSpecError
 
@@ -206,10 +207,14 @@ REFUSED: Final = {
 }
 
 
-def test_strict_refuses_the_positions_that_aurora_refuses(
-    module_lab: Callable[[LabSpec], Lab],
-) -> None:
-    lab = module_lab(LabSpec(aurora="strict", regions={HOME: 0, FAR: 1}))
+@pytest.fixture(scope="module")
+def strict(module_lab: Callable[[LabSpec], Lab]) -> Lab:
+    """Servers without exact positions, as an Aurora without logical replication."""
+    return module_lab(LabSpec(aurora="strict", regions={HOME: 0, FAR: 1}))
+
+
+def test_strict_refuses_the_positions_that_aurora_refuses(strict: Lab) -> None:
+    lab = strict
     for sql, code in REFUSED.items():
         for node in (WRITER, READER):
             with pytest.raises(psycopg.Error) as caught:
@@ -218,6 +223,51 @@ def test_strict_refuses_the_positions_that_aurora_refuses(
     # The lab's own questions are answered, and so are Aurora's.
     assert {each["role"] for each in lab.status()["nodes"]} == {"writer", "reader"}
     until(lambda: instances(lab, READER)[READER]["visibility_lag_in_msec"] < 5000)
+
+
+@pytest.mark.parametrize(
+    ("refused", "fence"), [((), "xid"), (("pg_xact_status(xid8)",), "lag")]
+)
+def test_own_writes_are_read_without_positions(
+    strict: Lab, refused: tuple[str, ...], fence: str
+) -> None:
+    with without(strict, *refused), cluster(strict) as found, found.connect() as conn:
+        cursor = conn.execute("SHOW GLOBALDB NODES")
+        names = [column.name for column in cursor.description]
+        shown = [dict(zip(names, row, strict=True)) for row in cursor]
+        assert {each["fence"] for each in shown if each["region"] == FAR} == {fence}
+
+        def near(expected: int) -> bool:
+            [(seen,)] = conn.execute("SELECT count(*) FROM a_t").fetchall()
+            assert seen == expected
+            return conn.last_route.region == FAR
+
+        for written in range(1, 4):
+            conn.execute("INSERT INTO a_t VALUES (1)")
+            until(partial(near, written))
+
+
+@contextmanager
+def without(lab: Lab, *functions: str) -> Iterator[None]:
+    """An empty table, and an application that may not call *functions*."""
+
+    def arrived() -> bool:
+        may = "".join(
+            f" AND NOT has_function_privilege('{f}', 'EXECUTE')" for f in functions
+        )
+        query = f"SELECT to_regclass('a_t') IS NOT NULL {may} AS arrived"
+        return bool(rows(lab, READER, query)[0]["arrived"])
+
+    with admin(lab) as writer:
+        writer.execute("CREATE TABLE a_t (n int); ALTER TABLE a_t OWNER TO app")
+        for function in functions:
+            writer.execute(f"REVOKE EXECUTE ON FUNCTION {function} FROM PUBLIC")
+        until(arrived)
+        yield
+        for function in functions:
+            writer.execute(f"GRANT EXECUTE ON FUNCTION {function} TO PUBLIC")
+        writer.execute("DROP TABLE a_t")
+        until(lambda: not arrived())
 
 
 # MySQL's own: names are rewritten on their way.
