@@ -18,6 +18,7 @@ _TELLTALE: Final = ("botocore.auth", "botocore.endpoint", "botocore.parsers")
 _ADVICE: Final = {
     "AccessDenied": "allow the action to whom AWS takes this process for",
     "AccessDeniedException": "allow the action to whom AWS takes this process for",
+    "ConnectionClosedError": "look whether AWS can be reached from here",
     "ConnectTimeoutError": "look whether AWS can be reached from here",
     "CredentialRetrievalError": "look what gives credentials to this process",
     "DecryptionFailure": "allow kms:Decrypt with the key of the secret",

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from globaldb.config.authentication import secret_region
 from globaldb.config.secret import Login
+from globaldb.core.endpoints import region_of
+from globaldb.errors import NoNodeAvailableError
+from globaldb.runtime.discovery.names import Names, is_name
 from globaldb.runtime.iam import IamTokens
 from globaldb.runtime.stored_secret import StoredSecret
 
@@ -34,6 +38,8 @@ class Entrance:
     def __init__(self, config: Config, driver: Driver) -> None:
         self._config = config
         self._driver = driver
+        #: None where finding hosts is left to the driver.
+        self._names = None if config.dns_server is None else Names(config.dns_server)
         self._logins = logins_of(config)
 
     def open(self, node: NodeAddress, deadline: float) -> Any:
@@ -42,24 +48,29 @@ class Entrance:
         A login that is refused is tried once more if there is another by now. Raises
         what the driver raises, and what `Logins.login` does.
         """
-        logins = self._logins
-        login = logins.login(node, deadline)
+        login = self.login(node, deadline)
         try:
             return self._open(node, deadline)
         except Exception as error:
             if not self._driver.refuses_login(error):
                 raise
-            if not logins.renew(node, login, deadline):
+            if not self._logins.renew(node, login, deadline):
                 raise
         # Outside, so that the refusal does not hang on what comes of it.
         return self._open(node, deadline)
+
+    def login(self, node: NodeAddress, deadline: float) -> Login:
+        """Return who the application is at *node* now; raises as `Logins.login` does."""
+        return self._logins.login(node, deadline)
 
     def forget_after_fork(self) -> None:
         """Start over in a forked child."""
         self._logins.forget_after_fork()
 
     def _open(self, node: NodeAddress, deadline: float) -> Any:
-        login = partial(self._logins.login, node)
+        login = partial(self.login, node)
+        if self._names is not None and is_name(node.host):
+            node = replace(node, at=self._names.address(node.host, deadline))
         return self._driver.open(self._config, node, login, deadline)
 
 
@@ -85,7 +96,9 @@ def logins_of(config: Config) -> Logins:
     """Return where *config* says that user and password come from."""
     if config.iam_auth:
         return IamTokens(
-            config.user, behind=region_behind, patience=config.connect_timeout
+            config.user,
+            behind=partial(region_behind, config),
+            patience=config.connect_timeout,
         )
     if config.secret is not None:
         return StoredSecret(
@@ -97,7 +110,18 @@ def logins_of(config: Config) -> Logins:
     return _Configured(config)
 
 
-def region_behind(host: str) -> str | None:
-    """Return the region of the instance that *host* leads to; None if nobody knows."""
-    del host
-    return None
+def region_behind(config: Config, host: str, deadline: float) -> str:
+    """Return the region of the instance that *host* leads to now, as the DNS has it.
+
+    An alias tells it: the global endpoint is in no region by its own name. Raises
+    `NoNodeAvailableError` when nobody knows, `ConfigurationError` without dnspython.
+    """
+    end = Names(config.dns_server).trail(host, deadline).end
+    region = region_of(end, config.default_port, config.host_pattern)
+    if region is None:
+        raise NoNodeAvailableError(
+            f"no token of IAM can be signed for {host}: it leads to {end}, whose "
+            "region is not known. Name the instances with node=REGION@HOST:PORT, or "
+            "the database with global_cluster="
+        )
+    return region

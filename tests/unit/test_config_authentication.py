@@ -43,7 +43,7 @@ def test_the_password_comes_from_one_place(read, given, named):
 
 
 def test_a_token_and_a_secret_are_two_places(read):
-    with pytest.raises(ConfigurationError, match="iam_auth .* and from secret"):
+    with pytest.raises(ConfigurationError, match=r"iam_auth .* and from secret"):
         read("mysql://app@db.example/shop?iam_auth=on&secret=shop")
 
 

@@ -1,0 +1,202 @@
+"""Passwords out of Secrets Manager: read once, and once more when they are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from time import monotonic
+from typing import Any
+
+import psycopg
+import pymysql
+import pytest
+from aws_server import NOWHERE, REGION, Aws, aws_server
+from promises import HOME, WRITER
+
+import globaldb
+from globaldb.lab import Lab
+
+NAME = "shop/keeper"
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Aws]:
+    with aws_server() as found:
+        yield found
+
+
+@pytest.fixture
+def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
+    """Where boto3 asks; nothing was asked yet."""
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    server._asked.clear()
+    return server
+
+
+@pytest.fixture
+def keeper(engine_lab: Lab, aws: Aws) -> Iterator[Lab]:
+    """A role whose password is known from its secret alone."""
+    admin(engine_lab, "CREATE", "of-the-beginning")
+    aws.keep(NAME, login("of-the-beginning"))
+    yield engine_lab
+    admin(engine_lab, "DROP")
+
+
+def login(password: str) -> dict[str, object]:
+    return {"username": "keeper", "password": password}
+
+
+def admin(lab: Lab, verb: str, password: str | None = None) -> None:
+    """Create, alter or drop the role, at the writer."""
+    spot = lab.options(HOME, WRITER, superuser=True)
+    if lab.spec.engine == "postgresql":
+        word = "" if password is None else f"LOGIN PASSWORD '{password}'"
+        with psycopg.connect(**spot) as link:
+            link.execute(f"{verb} ROLE keeper {word}".encode())
+        return
+    word = "" if password is None else f"IDENTIFIED BY '{password}'"
+    with pymysql.connect(**spot) as found, found.cursor() as cursor:
+        cursor.execute(f"{verb} USER keeper@'%' {word}")
+        if verb == "CREATE":
+            cursor.execute("GRANT SELECT ON app.* TO keeper@'%'")
+
+
+def cluster(lab: Lab, **options: Any) -> globaldb.Cluster:
+    """A cluster of the writer alone that knows the name of its secret, and no more."""
+    spot = lab.options(HOME, WRITER)
+    scheme = "postgresql" if lab.spec.engine == "postgresql" else "mysql"
+    given = {"secret": NAME, "region": REGION, "autocommit": True}
+    return globaldb.Cluster(
+        f"{scheme}:///app",
+        node=f"{HOME}@{spot['host']}:{spot['port']}",
+        **{**given, "probe_interval": 60, **options},
+    )
+
+
+def one(connection: Any) -> object:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        return cursor.fetchone()
+
+
+def answers(found: globaldb.Cluster) -> bool:
+    with closing(found.connect()) as connection:
+        return one(connection) == (1,)
+
+
+def refusal(found: globaldb.Cluster) -> str:
+    with pytest.raises(globaldb.NoNodeAvailableError) as refused:
+        found.connect()
+    return str(refused.value)
+
+
+def several(found: globaldb.Cluster, count: int) -> None:
+    """Open *count* connections at once, and close them."""
+    [node] = found.runtime.nodes.values()
+    with ThreadPoolExecutor(count) as threads:
+        links = list(threads.map(node.open, [monotonic() + 30] * count))
+    for link in links:
+        found.runtime.driver.close(link)
+
+
+def test_a_secret_is_read_once_for_all_connections(keeper: Lab, aws: Aws) -> None:
+    with cluster(keeper) as found:
+        several(found, 4)
+        assert answers(found)
+    assert aws.read == 1
+
+
+def test_a_rotated_password_is_read_once_by_those_who_are_refused(
+    keeper: Lab, aws: Aws
+) -> None:
+    with cluster(keeper) as found, closing(found.connect()) as before:
+        assert one(before) == (1,)
+        admin(keeper, "ALTER", "of-the-rotation")
+        aws.keep(NAME, login("of-the-rotation"))
+        several(found, 6)
+        assert aws.read == 2
+        # What was open lives on.
+        assert one(before) == (1,)
+
+
+def test_a_secret_that_is_wrong_too_is_read_no_third_time(
+    keeper: Lab, aws: Aws
+) -> None:
+    admin(keeper, "ALTER", "known-to-nobody")
+    with cluster(keeper, connect_timeout=3) as found:
+        assert all("keeper" in refusal(found) for _ in range(3))
+    # The first reading, and the one that the refusal asked for.
+    assert aws.read == 2
+
+
+def test_refused_probes_take_nothing_from_those_who_were_let_in(
+    keeper: Lab, aws: Aws
+) -> None:
+    sleep = "pg_sleep" if keeper.spec.engine == "postgresql" else "sleep"
+    alone = {"pool_max_size": 1, "probe_interval": 0.1, "connect_timeout": 1}
+    with cluster(keeper, **alone) as found, closing(found.connect()) as before:
+        assert one(before) == (1,)
+        admin(keeper, "ALTER", "known-to-nobody")
+        # The only connection is in use: probes need another.
+        with before.cursor() as cursor:
+            cursor.execute(f"SELECT {sleep}(2)")
+        assert aws.read == 2
+        assert one(before) == (1,)
+        assert found.topology.writer is not None
+        assert found.runtime.reign == 1
+
+
+def test_a_secret_says_who_to_be_and_not_where(keeper: Lab, aws: Aws) -> None:
+    wrong = {"host": "nowhere.invalid", "port": 1, "dbname": "other"}
+    aws.keep("elsewhere", {**login("of-the-beginning"), **wrong})
+    with cluster(keeper, secret="elsewhere", user="somebody") as found:
+        assert answers(found)
+
+
+def test_a_secret_without_a_name_is_the_users(keeper: Lab, aws: Aws) -> None:
+    aws.keep("anonymous", {"password": "of-the-beginning"})
+    with cluster(keeper, secret="anonymous", user="keeper") as found:
+        assert answers(found)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("hidden-in-plain-text", "is not JSON with a username and a password"),
+        ('["hidden"]', "is not JSON with a username and a password"),
+        ('{"username": "app", "Password": "hidden"}', "is not JSON with"),
+        (None, "ResourceNotFoundException; look at its name and its region"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_said_without_its_content(
+    lab: Lab, aws: Aws, content: str | None, says: str
+) -> None:
+    name = f"of-no-use-{len(content or '')}"
+    if content is not None:
+        aws.keep(name, content)
+    with cluster(lab, secret=name) as found:
+        said = refusal(found)
+    assert says in said
+    assert f"secret {name} in {REGION}" in said
+    assert "hidden" not in said
+
+
+def test_an_aws_that_is_not_there_is_told_from_a_node_that_is_not(
+    lab: Lab, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", NOWHERE)
+    with cluster(lab) as found:
+        said = refusal(found)
+    assert "could not be read: EndpointConnectionError; look whether" in said
+
+
+def test_a_rotation_that_aws_does_not_tell_is_said(keeper: Lab, aws: Aws) -> None:
+    with cluster(keeper) as found:
+        assert answers(found)
+        admin(keeper, "ALTER", "of-the-rotation")
+        aws.keep(NAME, "no login any more")
+        [node] = found.runtime.nodes.values()
+        with pytest.raises(globaldb.OperationalError, match="password is refused, and"):
+            node.open(monotonic() + 5)
