@@ -39,11 +39,15 @@ _REPLAYED: Final = b"pg_catalog.pg_last_wal_replay_lsn()"
 _NULL: Final = b"NULL"
 _EVERYTHING: Final = frozenset(("lsn", "replayed"))
 
-#: A backend that may not be ended, or seen, goes on.
+#: A backend that may not be ended, or seen, goes on. One of another run has nothing to
+#: do with the transaction, whose number it may have got again.
 _END: Final = (
     "SELECT pg_catalog.pg_terminate_backend(pid)"
     " FROM pg_catalog.pg_stat_activity"
     " WHERE backend_xid::pg_catalog.text = '{low}' AND {which}"
+    " AND ({started})::pg_catalog.text = '{run.started}'"
+    " AND coalesce(pg_catalog.pg_last_wal_replay_lsn() OPERATOR(pg_catalog.-) '0/0', 0)"
+    " = {run.recovered}"
 )
 _ENDED: Final = {
     End.WAITING: "state = 'idle in transaction'",
@@ -89,9 +93,11 @@ def _whole(parts: frozenset[str]) -> list[bytes]:
     return [STARTED, replayed, _LOG if "lsn" in parts else b", ".join([_NULL] * 3)]
 
 
-def traced(physical: Physical, result: PGresult) -> Trace | None:
-    """Read the answer to `question`; None while the transaction has no id."""
-    xid, inserted, *rest = _row(result)
+def traced(physical: Physical, answer: list[PGresult] | None) -> Trace | None:
+    """Read the *answer* to `question`; None while the transaction has no id."""
+    if answer is None:
+        return None
+    xid, inserted, *rest = _row(answer[0])
     if rest:
         tells = "replayed" in (physical.facts.writer_parts() or ())
         physical.place = _place(rest, tells=tells)
@@ -122,14 +128,24 @@ def ask(physical: Physical, inquiry: Inquiry) -> Told:
         status.encode(),
         position.behind_commit(parts),
     ]
-    if inquiry.end is not End.NO:
-        # An id in the list of backends is the lower half of a transaction's.
-        which = _ENDED[inquiry.end]
-        asking.append(_END.format(low=xid & 0xFFFFFFFF, which=which).encode())
+    if inquiry.end is not End.NO and inquiry.trace.run.recovered is not None:
+        asking.append(_end(inquiry).encode())
     who, what, where, *_ = each(physical, asking)
     place = _place(_row(_first(who)), tells="replayed" in known)
     reached = position.written(where, None, physical.facts.reign)
     return Told(place.run, _status(what), reached)
+
+
+def _end(inquiry: Inquiry) -> str:
+    """Return what ends the backend of a transaction, in the run that began it."""
+    run = inquiry.trace.run
+    return _END.format(
+        # An id in the list of backends is the lower half of a transaction's.
+        low=inquiry.trace.xid & 0xFFFFFFFF,
+        which=_ENDED[inquiry.end],
+        started=STARTED.decode(),
+        run=run,
+    )
 
 
 def _place(row: list[str | None], *, tells: bool) -> Place:

@@ -235,11 +235,11 @@ def _together(
     answers = (yield from segment(pgconn)) if commands else []
     _statement_done(statement, first, answers, reply, trip.repeats)
     reply.asked_in_vain = asked is not None and first_error(answers) == asked
-    _traced(statement.physical, trip, answers, asked, reply)
+    # Nobody knows what a statement that failed has seen: only the insert position is
+    # late enough for all of it.
+    known = answers[asked] if asked is not None and reply.done else None
+    reply.trace = trace.traced(statement.physical, known) if trip.trace else None
     if trip.capture:
-        # Nobody knows what a statement that failed has seen: only the insert
-        # position is late enough for all of it.
-        known = answers[asked] if asked is not None and reply.done else None
         yield from _captured(statement.physical, known, reply)
     pgconn.exit_pipeline_mode()
 
@@ -259,17 +259,6 @@ def _line_up(
     if statement.commits:
         return [*before, ask, *run], len(before) + 1, len(before)
     return [*before, *run, ask], len(before), len(before) + len(run)
-
-
-def _traced(
-    physical: Physical,
-    trip: Trip,
-    answers: list[list[PGresult]],
-    asked: int | None,
-    reply: Reply,
-) -> None:
-    if trip.trace and asked is not None and reply.done:
-        reply.trace = trace.traced(physical, answers[asked][0])
 
 
 def _guarded(question: Question, answers: list[list[PGresult]], reply: Reply) -> None:

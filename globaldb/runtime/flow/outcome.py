@@ -5,6 +5,7 @@ See `globaldb.core.outcome` for what an answer means.
 
 from __future__ import annotations
 
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two questions: at first, and at most.
 _PAUSES: Final = (0.02, 0.4)
+#: Seconds that one answer may take, a new connection included.
+_ANSWER: Final = 3.0
 #: Seconds for which a question is worth asking although the deadline has passed.
 _GRACE: Final = 1.0
 #: Seconds after which a backend that waits for its client's next word is ended: what
@@ -87,9 +90,10 @@ def worth_two_trips(session: Session, statement: Statement) -> bool:
 async def become(session: Session, node: Node, reply: Reply) -> Judgement:
     """Find out what became of the open transaction: *node* has not answered its COMMIT.
 
-    Asks for as long as the statement's deadline or ``connect_timeout`` allows; a server
-    that is still at it is asked again, and at last told to stop. What the session has
-    written, or read beside it, is required from then on.
+    Waits for a writer as long as the statement's deadline or ``failover_wait`` allows; one
+    that is still at it is asked again, as long as the deadline or ``connect_timeout``
+    allows, and at last told to stop. What the session has written, or read beside it, is
+    required from then on.
     """
     transaction, began = session.transaction, monotonic()
     if not transaction.wrote and session.forwarded is None:
@@ -100,31 +104,37 @@ async def become(session: Session, node: Node, reply: Reply) -> Judgement:
     trace = transaction.trace
     if trace is None:
         return Judgement(Fate.UNKNOWN, "the transaction had not told its number")
-    deadline = None if session.timeout is None else reply.asked_at + session.timeout
     if reply.status is LinkStatus.LOST and not session.pinned:
         # The question may need its place in the pool.
         session.release()
-    until = began + session.cluster.config.connect_timeout
-    if deadline is not None:
-        until = max(deadline, began + _GRACE)
-    return await _learn(session, node, trace, until)
+    config = session.cluster.config
+    if session.timeout is None:
+        return await _learn(
+            session, node, trace, began + config.failover_wait, config.connect_timeout
+        )
+    until = max(reply.asked_at + session.timeout, began + _GRACE)
+    return await _learn(session, node, trace, until, inf)
 
 
-async def _learn(session: Session, node: Node, trace: Trace, until: float) -> Judgement:
-    began, (pause, longest) = monotonic(), _PAUSES
+async def _learn(
+    session: Session, node: Node, trace: Trace, until: float, longest: float
+) -> Judgement:
+    """Ask until it is known or the time has come; *longest* of one that is still at it."""
+    began, (pause, most) = monotonic(), _PAUSES
     judgement = Judgement(Fate.RUNNING, "no writer answered in time")
     while True:
-        inquiry = Inquiry(trace, _end(began, until))
-        found = await _ask(session, node, inquiry, until)
+        found = await _ask(session, node, Inquiry(trace, _end(began, until)), until)
         if found is not None:
             judgement = found.judgement
-        if found is not None and judgement.fate is not Fate.RUNNING:
-            _note(session, found)
-            return judgement
+            if judgement.fate is not Fate.RUNNING:
+                _note(session, found)
+                return judgement
+            until = min(until, monotonic() + longest)
+            longest = inf
         if monotonic() + pause >= until:
             return Judgement(Fate.UNKNOWN, judgement.why)
         await session.shell.sleep(pause)
-        pause = min(2 * pause, longest)
+        pause = min(2 * pause, most)
 
 
 def _end(began: float, until: float) -> End:
@@ -140,6 +150,8 @@ async def _ask(
     """Ask whoever is the writer now; None when nobody could be asked."""
     try:
         writer = await session.shell.await_writer(until)
+        # One that hangs must not keep another one from being asked.
+        until = min(until, monotonic() + _ANSWER)
         lease = await session.shell.borrow(writer, until)
     except Error:
         return None
