@@ -40,12 +40,16 @@ class Pace:
     jitter: float = 1.0
 
     def asked(self, now: float, *, searching: bool, jitter: float) -> Pace:
-        """Return the pace after a question was sent at *now*."""
+        """Return the pace after a question was sent at *now*.
+
+        Only one that was asked ahead of its time counts against the ration.
+        """
+        early = now < self.asked_at + self.interval * self.jitter
         return replace(
             self,
             asked_at=now,
             searched=self.searched + 1 if searching else 0,
-            ration=max(self._ration(now) - 1.0, 0.0),
+            ration=max(self._ration(now) - early, 0.0),
             jitter=jitter,
         )
 

@@ -62,6 +62,16 @@ def test_a_search_asks_at_once_then_ever_less_often() -> None:
     assert max(counts[4:]) <= 1
 
 
+def test_what_one_search_has_used_is_there_again_for_the_next() -> None:
+    """Questions in their own time are no reason to have fewer for a search."""
+
+    def searching(now: float) -> bool:
+        return now < 3.0 or now >= 15.0
+
+    moments = asked(20.0, searching=searching)
+    assert within(moments, 15.0, 16.0) == within(moments, 0.0, 1.0)
+
+
 def test_a_thousand_sessions_ask_no_more_than_one() -> None:
     """Each of them hurries at every moment."""
     moments = asked(60.0, hurried=lambda _now: True)
