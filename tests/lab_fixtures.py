@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -14,7 +16,7 @@ from globaldb.lab.mysql.binaries import find_mysql
 from globaldb.runtime.cluster import _clusters
 
 FreshLab = Callable[[LabSpec], Lab]
-NO_MYSQL = pytest.StashKey[str]()
+ABSENT = pytest.StashKey[dict[str, str]]()
 #: Started for the whole run, by what PostgreSQL's readers need to be told.
 SETTINGS = {
     # What a server writes for itself is flushed, and so sent to its readers, at once:
@@ -35,6 +37,28 @@ def why_not_mysql() -> str:
     return ""
 
 
+@cache
+def why_not_netns() -> str:
+    """Return why there can be no network namespaces here; nothing if there can."""
+    probe = (
+        "from globaldb.lab.space import *; become_root(); make_spaces([['10.0.0.1']])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", probe], capture_output=True, text=True, check=False
+    )
+    return done.stderr.strip().rpartition("\n")[2]
+
+
+#: What may not be had everywhere, and who knows why.
+SCARCE = {"MYSQL": why_not_mysql, "NETWORK NAMESPACES": why_not_netns}
+
+
+def absent() -> dict[str, str]:
+    """What this process has looked for and not found, and why."""
+    asked = {name: why for name, why in SCARCE.items() if why.cache_info().currsize}
+    return {name: why() for name, why in asked.items() if why()}
+
+
 def engines() -> list[str]:
     """Return the engines of this run: MySQL is not everywhere to be had."""
     return [name for name in SETTINGS if name != "mysql" or not why_not_mysql()]
@@ -49,31 +73,44 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(name, wanted, indirect=True, scope="session")
 
 
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Leave out what needs network namespaces where there are none, and say so."""
+    wanting = [i for i in items if "netns" in getattr(i, "fixturenames", ())]
+    if wanting and why_not_netns():
+        config.hook.pytest_deselected(items=wanting)
+        items[:] = [item for item in items if item not in wanting]
+
+
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Have the process that prints the summary know what this one has found."""
     output = getattr(session.config, "workeroutput", None)
-    if output is not None and why_not_mysql.cache_info().currsize:
-        output["no_mysql"] = why_not_mysql()
+    if output is not None:
+        output["absent"] = absent()
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Keep what a process that ran tests has found."""
-    why = getattr(node, "workeroutput", {}).get("no_mysql")
-    node.config.stash[NO_MYSQL] = why or node.config.stash.get(NO_MYSQL, "")
+    found = getattr(node, "workeroutput", {}).get("absent", {})
+    node.config.stash.setdefault(ABSENT, {}).update(found)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly that tests ran without MySQL."""
-    why = terminalreporter.config.stash.get(NO_MYSQL, "")
-    if why_not_mysql.cache_info().currsize:
-        why = why_not_mysql()
-    if why:
-        terminalreporter.section("NO MYSQL", sep="!", red=True, bold=True)
+    """Say loudly what tests ran without."""
+    found = {**terminalreporter.config.stash.get(ABSENT, {}), **absent()}
+    for what, why in found.items():
+        terminalreporter.section(f"NO {what}", sep="!", red=True, bold=True)
         terminalreporter.line(
-            "THIS RUN WENT WITHOUT MYSQL: NOTHING HERE SHOWS THAT IT WORKS."
+            f"THIS RUN WENT WITHOUT {what}: NOTHING HERE SHOWS THAT IT WORKS."
         )
         terminalreporter.line(why)
+
+
+@pytest.fixture(scope="session")
+def netns() -> None:
+    """What a test wants that needs network namespaces; it runs where there are some."""
 
 
 @pytest.fixture(scope="session")

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 from collections.abc import Callable
 from typing import Any, Final
 
 from globaldb.cli import DEGRADED, OK, UNREACHABLE, complain
 from globaldb.cli.progress import Progress
-from globaldb.lab import Lab, LabNotRunningError, LabSpec
+from globaldb.lab import Lab, LabNotRunningError, LabSpec, LabSpecError
 from globaldb.lab.names import FAULTS
-from globaldb.lab.spec import ENGINES
+from globaldb.lab.spec import ENGINES, LINKS, NETS
 from globaldb.lab.state import DEFAULT_NAME, labs_home, running_labs, sweep
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "": 1.0}
@@ -59,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--seconds", type=seconds, default=1.0, help="how late with delay (default: 1s)"
     )
     dns_lag = command("dns-lag", _dns_lag, "have changes show late in DNS; 0 ends it")
+    inside = command("exec", _exec, "run a program where a region's clients are")
+    inside.add_argument("region", metavar="REGION")
+    inside.add_argument("program", metavar="PROGRAM", nargs=argparse.REMAINDER)
     lag = command("lag", _lag, "hold back replay in a region; 0 ends it")
     lag.add_argument("region", metavar="REGION")
     for each in (lag, latency, dns_lag):
@@ -161,6 +165,13 @@ def _add_up(parser: argparse.ArgumentParser) -> None:
         help="with Aurora's functions and tables; strict: without PostgreSQL's positions",
     )
     parser.add_argument(
+        "--net",
+        choices=NETS,
+        default=LINKS,
+        help="join regions by links of the lab's own, or give each a network namespace "
+        f"(default: {LINKS})",
+    )
+    parser.add_argument(
         "--direct", action="store_true", help="no proxy between clients and nodes"
     )
     parser.add_argument(
@@ -178,6 +189,7 @@ def _up(args: argparse.Namespace) -> int:
         rtt=dict(args.rtt),
         settings=dict(args.set),
         direct=args.direct,
+        net=args.net,
         single_address=args.single_address,
         aurora=args.aurora,
         **options,
@@ -280,6 +292,14 @@ def _aws(args: argparse.Namespace) -> int:
 def _rotate(args: argparse.Namespace) -> int:
     Lab.attach(args.name).rotate_password()
     return _done(args)
+
+
+def _exec(args: argparse.Namespace) -> int:
+    program = args.program[1:] if args.program[:1] == ["--"] else args.program
+    if not program:
+        raise LabSpecError("lab exec REGION -- PROGRAM: which program?")
+    command = Lab.attach(args.name).inside(args.region, program)
+    os.execv(command[0], command)  # noqa: S606 - the words came as words
 
 
 def _counters(args: argparse.Namespace) -> int:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from globaldb.lab.cloud import LabAws
 from globaldb.lab.counters import ConnectionCounters, LinkCounters
 from globaldb.lab.errors import LabError, LabNotRunningError, LabSpecError
-from globaldb.lab.lab import Lab, LabNode
+from globaldb.lab.lab import Lab
+from globaldb.lab.places import LabNode
 from globaldb.lab.spec import LabSpec
 
 __all__ = [

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from globaldb.lab.space import Space
+
 #: Decides as whom servers run, where finding it out goes wrong.
 VARIABLE: Final = "GLOBALDB_LAB_RUN_AS"
 NOBODY: Final = 65534
@@ -76,17 +78,22 @@ def _has_name() -> bool:
     return True
 
 
-def becoming(identity: Identity, death: signal.Signals) -> Callable[[], None]:
+def becoming(
+    identity: Identity, death: signal.Signals, space: Space | None = None
+) -> Callable[[], None]:
     """Return what a child does before it becomes another program.
 
-    It takes on *identity* and asks for the signal *death* when the thread that
-    started it ends; so start children from the main thread.
+    It goes into *space*, where it is never root, takes on *identity*, and asks for the
+    signal *death* when the thread that started it ends; so start children from the main
+    thread.
     """
     libc = _libc()
     parent = os.getpid()
 
     def become() -> None:
-        if identity is Identity.MAPPED:
+        if space is not None:
+            space.enter()
+        if space is not None or identity is Identity.MAPPED:
             _map_to_nobody(libc)
         elif identity is Identity.NOBODY:
             os.setgroups([])
@@ -104,12 +111,16 @@ def start(
     *,
     identity: Identity = Identity.SELF,
     death: signal.Signals = signal.SIGKILL,
+    space: Space | None = None,
     **options: Any,
 ) -> subprocess.Popen[bytes]:
-    """Start *command* in a session of its own; it does not outlive this thread."""
+    """Start *command* in a session of its own; it does not outlive this thread.
+
+    *space* is the network namespace to start it in, if not ours.
+    """
     return subprocess.Popen(
         [str(part) for part in command],
-        preexec_fn=becoming(identity, death),  # noqa: PLW1509 - our callers have one thread
+        preexec_fn=becoming(identity, death, space),  # noqa: PLW1509 - our callers have one thread
         start_new_session=True,
         **options,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from globaldb.lab.cluster import APP_ROLE, DATABASE
 from globaldb.lab.endpoints import Endpoints
 from globaldb.lab.errors import LabSpecError
+from globaldb.lab.spec import NETNS
 from globaldb.lab.worker import Worker
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Cloud:
             if find_spec("moto") is None:
                 raise LabSpecError(
                     "AWS's API is served by moto: pip install 'globaldb[lab-aws]'"
+                )
+            if self._spec.net == NETNS:
+                raise LabSpecError(
+                    "AWS's API cannot be reached from network namespaces"
                 )
             if self._spec.single_address:
                 raise LabSpecError(

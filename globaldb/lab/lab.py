@@ -8,17 +8,14 @@ import os
 import secrets
 import subprocess
 import sys
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
-from urllib.parse import quote
 
 from globaldb.lab import state, wire
 from globaldb.lab.cloud import LabAws
-from globaldb.lab.cluster import APP_ROLE, DATABASE
 from globaldb.lab.counters import LinkCounters, read_counters
-from globaldb.lab.endpoints import Endpoints
-from globaldb.lab.errors import LabError, LabNotRunningError, LabSpecError
-from globaldb.lab.spec import LabSpec, check_region, listed
+from globaldb.lab.errors import LabError, LabNotRunningError
+from globaldb.lab.places import LabNode, Places
+from globaldb.lab.spec import LabSpec, listed
 from globaldb.lab.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -28,20 +25,9 @@ if TYPE_CHECKING:
 
 #: Seconds until the supervisor must be gone after it was told to go.
 _END_LIMIT: Final = 20.0
-_SUPERUSERS: Final = {"postgresql": "postgres", "mysql": "root"}
 
 
-@dataclass(frozen=True, slots=True)
-class LabNode:
-    """A server of the lab. *host* and *port* lead to it without any delay."""
-
-    name: str
-    region: str
-    host: str
-    port: int
-
-
-class Lab:
+class Lab(Places):
     """A running lab; use `start` for one of your own, `attach` for one that runs.
 
     Used as a context manager, a lab that was started ends with the block; an attached
@@ -54,18 +40,7 @@ class Lab:
         facts: Mapping[str, Any],
         supervisor: subprocess.Popen[bytes] | None = None,
     ) -> None:
-        self.name: str = facts["name"]
-        #: The supervisor's process id; every server and the proxy are its children.
-        self.pid: int = facts["supervisor"]
-        self.spec = LabSpec.from_json(facts["spec"])
-        self.nodes: tuple[LabNode, ...] = tuple(
-            LabNode(node.name, node.region, *address)
-            for node, address in zip(self.spec.nodes, facts["servers"], strict=True)
-        )
-        self._folder = folder
-        self._clients: Mapping[str, list[list[Any]]] = facts["clients"]
-        self._names: Mapping[str, list[Any]] = facts["names"]
-        self._passwords: dict[str, str] = facts["passwords"]
+        super().__init__(folder, facts)
         self._supervisor = supervisor
 
     @classmethod
@@ -133,83 +108,6 @@ class Lab:
         except FileNotFoundError:
             raise LabNotRunningError(f"lab {folder.name!r} is not up yet") from None
         return cls(folder, facts, supervisor)
-
-    def url(self, region: str) -> str:
-        """Return the cluster's globaldb URL as a client in *region* sees it."""
-        row = self._row(region)
-        nodes = "".join(
-            f"&node={node.region}@{host}:{port}"
-            for node, (host, port) in zip(self.nodes, row, strict=True)
-        )
-        word = quote(self._passwords["app"])
-        return f"{self._scheme}://{APP_ROLE}:{word}@/{DATABASE}?region={region}{nodes}"
-
-    def dsn(
-        self,
-        region: str,
-        node: str,
-        *,
-        user: str | None = None,
-        superuser: bool = False,
-    ) -> str:
-        """Return where *node* is for a client in *region*, as its driver reads it.
-
-        For PostgreSQL that is a libpq connection string. PyMySQL reads none: there it
-        is a URL, and `options` has what `pymysql.connect` takes.
-        """
-        spot = self.options(region, node, user=user, superuser=superuser)
-        if self._scheme == "postgresql":
-            return " ".join(f"{name}={value}" for name, value in spot.items())
-        return (
-            f"{self._scheme}://{spot['user']}:{quote(spot['password'])}"
-            f"@{spot['host']}:{spot['port']}/{DATABASE}"
-        )
-
-    def options(
-        self,
-        region: str,
-        node: str,
-        *,
-        user: str | None = None,
-        superuser: bool = False,
-    ) -> dict[str, Any]:
-        """Return the keywords with which the engine's driver connects to *node*.
-
-        They lead a client in *region* there: `psycopg.connect(**options)`, or
-        `pymysql.connect(**options)`.
-        """
-        names = [each.name for each in self.nodes]
-        if node not in names:
-            raise LabSpecError(f"no node {node!r}; the lab has {listed(names)}")
-        host, port = self._row(region)[names.index(node)]
-        word = self._passwords["superuser" if superuser else "app"]
-        role = _SUPERUSERS[self._scheme] if superuser else APP_ROLE
-        if self._scheme == "postgresql":
-            return {
-                "host": host,
-                "port": port,
-                "dbname": DATABASE,
-                "user": user or role,
-                "password": word,
-                "sslmode": "disable",
-            }
-        return {
-            "host": host,
-            "port": port,
-            "database": DATABASE,
-            "user": user or role,
-            "password": word,
-        }
-
-    @property
-    def endpoints(self) -> Endpoints:
-        """The lab's host names, which `dns` knows."""
-        return Endpoints(self.name, self.spec.engine)
-
-    def dns(self, region: str) -> tuple[str, int]:
-        """Return the name server of clients in *region*: its address and its port."""
-        host, port = self._names[check_region(region, self._names)]
-        return host, port
 
     def aws(self) -> LabAws:
         """Serve AWS's API of this lab, to its end, and return where that is.
@@ -377,14 +275,6 @@ class Lab:
 
     def __repr__(self) -> str:
         return f"<Lab {self.name!r}: {listed(node.name for node in self.nodes)}>"
-
-    @property
-    def _scheme(self) -> str:
-        """The scheme of this lab's URLs, which both servers of MySQL's kind share."""
-        return "postgresql" if self.spec.engine == "postgresql" else "mysql"
-
-    def _row(self, region: str) -> list[list[Any]]:
-        return self._clients[check_region(region, self._clients)]
 
     def _ask(
         self,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from globaldb.lab.addresses import AddressBook
     from globaldb.lab.server import Server
+    from globaldb.lab.space import Space
     from globaldb.lab.spec import LabSpec
 
 
@@ -34,13 +35,17 @@ class Links:
         """Wait until every link listens."""
         self._worker.wait_ready()
 
+    def space(self, _host: str) -> Space | None:
+        """Return the network namespace of a node, or of the clients in a region."""
+        return None
+
     def command(self, do: str, *arguments: Any) -> Any:
         """Have the proxy do something, and return its answer."""
         return self._worker.command(do, *arguments)
 
     def lay_out(self) -> None:
         """Give every pair of regions the round-trip time that the plan has for it."""
-        for a, b in _pairs(self._spec):
+        for a, b in pairs(self._spec):
             self.command("latency", a, b, self._spec.round_trip(a, b))
 
     def lead_to(self, writer: Server) -> None:
@@ -70,12 +75,13 @@ def plan(spec: LabSpec, book: AddressBook) -> dict[str, Any]:
     At first nothing takes any time, so that readers join quickly; see `lay_out`.
     """
     return {
-        "rtt": [[a, b, 0.0] for a, b in _pairs(spec)],
+        "rtt": [[a, b, 0.0] for a, b in pairs(spec)],
         "links": list(_links(spec, book)),
     }
 
 
-def _pairs(spec: LabSpec) -> Iterable[tuple[str, str]]:
+def pairs(spec: LabSpec) -> Iterable[tuple[str, str]]:
+    """Return every pair of regions, and each with itself."""
     return itertools.combinations_with_replacement(spec.regions, 2)
 
 

@@ -6,14 +6,17 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 from globaldb.lab.errors import LabSpecError
+from globaldb.lab.space import as_pair
 from globaldb.lab.spec import check_region, check_seconds, listed
 from globaldb.lab.worker import Worker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from globaldb.lab.addresses import AddressBook
     from globaldb.lab.server import Server
+    from globaldb.lab.space import Space
     from globaldb.lab.spec import LabSpec
 
 #: What a view can have; see `View.fail`.
@@ -25,7 +28,14 @@ _MAX_LAG: Final = 3600.0
 class Names:
     """A running name server, and the roles that its answers follow."""
 
-    def __init__(self, name: str, spec: LabSpec, book: AddressBook, log: Path) -> None:
+    def __init__(
+        self,
+        name: str,
+        spec: LabSpec,
+        book: AddressBook,
+        log: Path,
+        spaces: Mapping[str, Space | None],
+    ) -> None:
         if find_spec("dns") is None:
             raise LabSpecError(
                 "the lab's name server needs dnspython: pip install 'globaldb[lab]'"
@@ -35,7 +45,7 @@ class Names:
         self._down: set[str] = set()
         module = "globaldb.lab.nameserver"
         self._worker = Worker(
-            "the name server", module, plan=plan(name, spec, book), log=log
+            "the name server", module, plan=plan(name, spec, book, spaces), log=log
         )
 
     def wait_ready(self) -> None:
@@ -84,8 +94,13 @@ class Names:
         self._worker.command("roles", self._writer, sorted(self._down))
 
 
-def plan(name: str, spec: LabSpec, book: AddressBook) -> dict[str, Any]:
-    """Return what the name server of the lab called *name* needs to know."""
+def plan(
+    name: str, spec: LabSpec, book: AddressBook, spaces: Mapping[str, Space | None]
+) -> dict[str, Any]:
+    """Return what the name server of the lab called *name* needs to know.
+
+    *spaces* are the network namespaces of regions, if they have any.
+    """
     nodes = spec.nodes
     rows = book.clients if not spec.direct else [book.servers] * len(spec.regions)
     return {
@@ -95,6 +110,7 @@ def plan(name: str, spec: LabSpec, book: AddressBook) -> dict[str, Any]:
             {
                 "region": region,
                 "listen": listen,
+                "space": as_pair(spaces[region]),
                 "places": [
                     (node.name, node.region, *address)
                     for node, address in zip(nodes, row, strict=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from globaldb.lab.commands import Commands, answer, read_plan
 from globaldb.lab.endpoints import Endpoints
 from globaldb.lab.loop import Loop
+from globaldb.lab.space import Space
 from globaldb.lab.view import View
 from globaldb.lab.zone import Place, Roles, Zone
 
@@ -32,6 +33,8 @@ class NameServer:
         for each in plan["views"]:
             zone = Zone(endpoints, [Place(*spot) for spot in each["places"]], roles)
             host, port = each["listen"]
+            if each["space"] is not None:
+                Space(*each["space"]).enter()
             self._views[each["region"]] = View(loop, zone, (host, port))
 
     def roles(self, writer: str, down: list[str]) -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from globaldb.lab.link import Address
+    from globaldb.lab.space import Space
     from globaldb.lab.spec import NodeSpec
 
 START_LIMIT: Final = 60.0
@@ -43,6 +44,8 @@ class Server(ABC):
         self.data = folder / "data"
         self.host, self.port = address
         self.lag = 0.0
+        #: The network namespace to start in, where that is not ours.
+        self.space: Space | None = None
         self.process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ENGINES: Final = ("postgresql", "mysql", "mariadb")
+#: How clients and nodes are joined: by links of ours, or by packets between kernels.
+LINKS: Final = "links"
+NETNS: Final = "netns"
+NETS: Final = (LINKS, NETNS)
 #: Readers in each region; the first region has the writer as well.
 DEFAULT_REGIONS: Final[Mapping[str, int]] = {
     "us-west-2": 1,
@@ -54,6 +58,8 @@ class LabSpec:
     per pair of regions, in either order; what it leaves out has the default.
     *direct* leaves the proxy out between clients and nodes. *settings* go into every
     server's configuration. *single_address* uses 127.0.0.1 alone, one port a link.
+    *net* is "links", or "netns": a network namespace for each node, and for the clients
+    of each region, which run there by `Lab.exec`.
     *aurora* gives the servers what Aurora's answer of instances and roles; "strict",
     of PostgreSQL only, takes from them the positions that Aurora's refuse to tell.
     """
@@ -65,6 +71,7 @@ class LabSpec:
     engine: str = "postgresql"
     name: str | None = None
     single_address: bool = False
+    net: str = LINKS
     aurora: bool | Literal["strict"] = False
 
     def __post_init__(self) -> None:
@@ -74,6 +81,7 @@ class LabSpec:
             check_name("lab name", self.name)
         _check_regions(self.regions)
         _check_aurora(self)
+        _check_net(self)
         for (a, b), seconds in self.rtt.items():
             check_region(a, self.regions)
             check_region(b, self.regions)
@@ -110,6 +118,7 @@ class LabSpec:
             "engine": self.engine,
             "name": self.name,
             "single_address": self.single_address,
+            "net": self.net,
             "aurora": self.aurora,
         }
 
@@ -148,6 +157,19 @@ def check_name(what: str, name: str) -> str:
 def listed(names: Iterable[str]) -> str:
     """Return *names* as a sentence has them."""
     return ", ".join(names) or "none"
+
+
+def _check_net(spec: LabSpec) -> None:
+    if spec.net not in NETS:
+        raise LabSpecError(f"net {spec.net!r}: the lab has {listed(NETS)}")
+    if spec.net == LINKS:
+        return
+    if spec.direct or spec.single_address:
+        raise LabSpecError("net 'netns' goes with neither direct nor single_address")
+    if spec.aurora and spec.engine != "postgresql":
+        raise LabSpecError(
+            f"aurora on {spec.engine} needs the proxy, which net 'netns' leaves out"
+        )
 
 
 def _check_aurora(spec: LabSpec) -> None:

@@ -30,6 +30,8 @@ VARIABLE: Final = "GLOBALDB_LAB_DIR"
 DEFAULT_NAME: Final = "lab"
 CONTROL: Final = "control"
 FACTS: Final = "lab.json"
+#: What a region's clients have as /etc/resolv.conf; the region follows.
+RESOLVER: Final = "resolv-"
 _LOCK: Final = "lock"
 #: What the processes of servers are called.
 _SERVERS: Final = frozenset({"postgres", "mariadbd", "mysqld"})

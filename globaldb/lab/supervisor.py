@@ -29,7 +29,9 @@ from globaldb.lab.engines import make_cluster
 from globaldb.lab.links import Links
 from globaldb.lab.names import Names
 from globaldb.lab.operations import Operations
-from globaldb.lab.spec import LabSpec
+from globaldb.lab.roads import Roads, address_book
+from globaldb.lab.space import as_pair
+from globaldb.lab.spec import NETNS, LabSpec
 from globaldb.lab.ways import Ways
 from globaldb.lab.wire import wrap_error
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from globaldb.lab.cluster import Cluster, Report
+    from globaldb.lab.space import Space
 
 #: Seconds that a client may take to say what it wants.
 _REQUEST_LIMIT: Final = 5.0
@@ -81,35 +84,56 @@ def _start(
         home, name, mode=0o711 if identity is Identity.NOBODY else 0o700
     )
     stack.callback(_remove, folder, lock)
-    book = choose_addresses(
-        len(spec.regions),
-        len(spec.nodes),
-        single_address=spec.single_address,
-        chance=random.Random(),
-    )
-    links = Links(spec, book, folder / "proxy.log")
+    book, links = _join_regions(spec, folder)
     stack.callback(links.stop)
-    names = Names(name, spec, book, folder / "names.log")
+    links.wait_ready()
+    spaces = {region: links.space(region) for region in spec.regions}
+    names = Names(name, spec, book, folder / "names.log", spaces)
     stack.callback(names.stop)
     cloud = Cloud(name, spec, book, folder / "aws.log")
     stack.callback(cloud.stop)
     ways = Ways(links, names, cloud)
     cluster = make_cluster(spec, book, folder=folder, identity=identity, routes=ways)
     stack.callback(cluster.stop)
-    links.wait_ready()
+    for server in cluster.servers.values():
+        server.space = links.space(server.name)
     cluster.start(lambda text: _say({"progress": text}))
     links.lay_out()
     if cluster.surface is not None:
         stack.callback(Heartbeat(cluster, cluster.surface).stop)
     names.wait_ready()
-    state.as_private_text(folder / state.FACTS, _facts(spec, book, cluster, name))
+    for region, address in zip(spec.regions, book.names, strict=True):
+        if spaces[region] is not None:
+            resolver = f"nameserver {address[0]}\n"
+            state.as_private_text(folder / f"{state.RESOLVER}{region}", resolver)
+    facts = _facts(spec, book, cluster, name, spaces)
+    state.as_private_text(folder / state.FACTS, facts)
     control = stack.enter_context(socket.socket(socket.AF_UNIX))
     control.bind(str(folder / state.CONTROL))
     control.listen(16)
     return Operations(spec, cluster, ways), control
 
 
-def _facts(spec: LabSpec, book: AddressBook, cluster: Cluster[Any], name: str) -> str:
+def _join_regions(spec: LabSpec, folder: Path) -> tuple[AddressBook, Links]:
+    """Start what joins clients to nodes, and nodes to the writer."""
+    if spec.net == NETNS:
+        return address_book(spec), Roads(spec, folder / "router.log")
+    book = choose_addresses(
+        len(spec.regions),
+        len(spec.nodes),
+        single_address=spec.single_address,
+        chance=random.Random(),
+    )
+    return book, Links(spec, book, folder / "proxy.log")
+
+
+def _facts(
+    spec: LabSpec,
+    book: AddressBook,
+    cluster: Cluster[Any],
+    name: str,
+    spaces: Mapping[str, Space | None],
+) -> str:
     """Return what a client needs to know, as JSON."""
     clients = book.clients
     if spec.direct:
@@ -121,6 +145,7 @@ def _facts(spec: LabSpec, book: AddressBook, cluster: Cluster[Any], name: str) -
             "servers": book.servers,
             "clients": dict(zip(spec.regions, clients, strict=True)),
             "names": dict(zip(spec.regions, book.names, strict=True)),
+            "spaces": {name: as_pair(space) for name, space in spaces.items()},
             "passwords": {
                 "app": cluster.passwords.app,
                 "superuser": cluster.passwords.superuser,

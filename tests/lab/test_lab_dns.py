@@ -165,7 +165,7 @@ def test_what_does_not_fit_a_packet_is_asked_for_again_over_tcp(tmp_path: Path) 
     spec = LabSpec(regions={HOME: 0, FAR: 20})
     book = choose_addresses(2, 21, single_address=False, chance=random.Random())
     with closing(book.claim[0]):
-        names = Names("many", spec, book, tmp_path / "log")
+        names = Names("many", spec, book, tmp_path / "log", dict.fromkeys(spec.regions))
         try:
             names.wait_ready()
             host, port = book.names[0]

@@ -70,6 +70,7 @@ class MysqlServer(Server):
                 # As root it needs no namespace: it only wants to be told.
                 identity=Identity.SELF,
                 death=signal.SIGKILL,
+                space=self.space,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

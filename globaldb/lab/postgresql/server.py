@@ -77,6 +77,7 @@ class PostgresqlServer(Server):
                 ],
                 identity=self._identity,
                 death=signal.SIGQUIT,
+                space=self.space,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -183,6 +184,9 @@ local all all trust
 local replication all trust
 host all all 127.0.0.0/8 scram-sha-256
 host replication all 127.0.0.0/8 scram-sha-256
+# Those of a lab in network namespaces, where nobody else is.
+host all all 10.77.0.0/16 scram-sha-256
+host replication all 10.77.0.0/16 scram-sha-256
 """
 
 _SETTINGS: Final = {
