@@ -101,10 +101,8 @@ class Secured:
 def secured(folder: Path, start: FreshLab, engine: str) -> Secured:
     """Start a server of *engine* that has TLS, with its certificates in *folder*."""
     folder.chmod(0o755)
-    lab = f"tls-{engine}"
-    names = Endpoints(lab, engine)
     authority, strangers = trustme.CA(), trustme.CA()
-    issued = authority.issue_cert(names.instance(WRITER, HOME), names.global_writer)
+    issued = authority.issue_cert(Endpoints("any").instance(WRITER, HOME))
     chain, key = folder / "chain.pem", folder / "key.pem"
     chain.write_bytes(b"".join(part.bytes() for part in issued.cert_chain_pems))
     issued.private_key_pem.write_to_path(str(key))
@@ -127,7 +125,7 @@ def secured(folder: Path, start: FreshLab, engine: str) -> Secured:
             "ssl_key": str(key),
             "require_secure_transport": "ON",
         }
-    spec = LabSpec(regions={HOME: 0}, engine=engine, name=lab, settings=settings)
+    spec = LabSpec(regions={HOME: 0}, engine=engine, settings=settings)
     with pytest.MonkeyPatch.context() as patch:
         if engine == "postgresql":
             patch.setenv("GLOBALDB_LAB_PG_BIN", postgresql_with_tls())
