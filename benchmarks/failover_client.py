@@ -85,7 +85,8 @@ class Wrapped:
             psycopg.Connection.connect,
             dsn,
             wrapper_dialect="global-aurora-pg",
-            plugins="failover_v2,host_monitoring_v2",
+            # Else it learns of the other nodes only from the writer that it has lost.
+            enable_connect_failover=True,
             cluster_id="lab",
             cluster_instance_host_pattern=self._plan["pattern"],
             global_cluster_instance_host_patterns=self._plan["patterns"],
