@@ -220,7 +220,7 @@ def test_who_waits_for_the_new_writer_is_told_before_it_answers(
     lab: Lab, ask: Callable[[Connection], object]
 ) -> None:
     """The decision was made when nobody knew of the promotion yet."""
-    with cluster(lab, HOME, connect_timeout=30, **OFTEN) as found:
+    with cluster(lab, HOME, **OFTEN) as found:
         with found.connect() as conn:
             lab.partition(HOME, FAR)
             put(conn, 1)

@@ -180,7 +180,7 @@ def test_a_dead_reader_is_stepped_over_and_taken_back(lab: Lab) -> None:
 
 
 def test_a_dead_writer_leaves_the_reads_and_fails_the_writes_in_time(lab: Lab) -> None:
-    options: dict[str, Any] = {"probe_interval": 0.1, "connect_timeout": 1}
+    options = {"probe_interval": 0.1, "connect_timeout": 1, "failover_wait": 1}
     with cluster(lab, **options) as found, found.connect() as conn:
         put(conn, 1)
         until(lambda: rows(conn) == 1 and conn.last_route.region == FAR)
@@ -200,7 +200,7 @@ def test_a_dead_writer_leaves_the_reads_and_fails_the_writes_in_time(lab: Lab) -
 
 
 def test_a_partition_leaves_local_reads_and_ends_without_a_trace(lab: Lab) -> None:
-    options: dict[str, Any] = {"probe_interval": 0.1, "connect_timeout": 1}
+    options = {"probe_interval": 0.1, "connect_timeout": 1, "failover_wait": 1}
     with cluster(lab, **options) as found, found.connect() as conn:
         put(conn, 1)
         until(lambda: rows(conn) == 1 and conn.last_route.region == FAR)

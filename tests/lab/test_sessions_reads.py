@@ -282,7 +282,7 @@ def later(conn: Connection, secret: str | None) -> str:
 
 
 def test_a_signed_token_of_a_later_timeline_deposes_the_writer(lab: Lab) -> None:
-    with cluster(lab, token_secret="s", connect_timeout=1) as found:
+    with cluster(lab, token_secret="s", failover_wait=1) as found:
         with found.connect() as conn:
             conn.execute("INSERT INTO r_t VALUES (1)")
             conn.observe(later(conn, "s"))
