@@ -51,6 +51,7 @@ def nodes(session: Session) -> Table:
         ("position", str),
         ("fence", str),
         ("problem", str),
+        ("source", str),
     )
     cluster, config = session.cluster, session.cluster.config
     topology = cluster.topology
@@ -66,6 +67,7 @@ def nodes(session: Session) -> Table:
             _position(state),
             _fence(cluster, state),
             state.problem,
+            state.source,
         )
         for state in topology.nodes.values()
     )

@@ -133,6 +133,11 @@ class Discovery:
             self._dismiss(changes.dismiss)
             self._dismiss(second_names(self._present()))
             self._return_to_names()
+        if not self._cluster.nodes:
+            found = f"{finding.source} tells of no node that can be reached"
+            self._cluster.sought(
+                "; ".join((*finding.problems, *changes.remarks)) or found
+            )
         self._hint(changes)
 
     def _failed(self, problem: str) -> None:

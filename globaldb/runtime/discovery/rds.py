@@ -109,26 +109,28 @@ class RdsApi:
         clusters = self._pages(
             region, "describe_db_clusters", RIGHTS[1], DBClusterIdentifier=cluster.arn
         )
-        names = set()
+        name = None
         for page in clusters:
             for each in page["DBClusters"]:
                 if each["DBClusterArn"] != cluster.arn:
                     continue
-                names.add(each["DBClusterIdentifier"])
+                name = each["DBClusterIdentifier"]
                 for member in each["DBClusterMembers"]:
                     writes = cluster.writes and bool(member["IsClusterWriter"])
                     writers[member["DBInstanceIdentifier"]] = writes
+        if name is None:
+            return []
         instances = self._pages(
             region,
             "describe_db_instances",
             RIGHTS[2],
-            Filters=[{"Name": "db-cluster-id", "Values": [cluster.arn]}],
+            Filters=[{"Name": "db-cluster-id", "Values": [name]}],
         )
         return [
             _member(each, region, writers)
             for page in instances
             for each in page["DBInstances"]
-            if each.get("DBClusterIdentifier") in names
+            if each.get("DBClusterIdentifier") == name
         ]
 
     def _pages(

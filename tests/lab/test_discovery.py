@@ -1,0 +1,354 @@
+"""Nodes that nobody has named are found, followed, and kept in order."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, Final
+
+import psycopg
+import pymysql
+import pytest
+from lab_fixtures import engines
+from promises import FAR, HOME, READER, WRITER, until
+
+import globaldb
+from globaldb.lab import Lab, LabSpec
+
+pytestmark = pytest.mark.lab
+
+SECOND: Final = "us-west-2-2"
+NODES: Final = {WRITER, SECOND, READER}
+#: Aurora is PostgreSQL or MySQL.
+AURORA: Final = [engine for engine in ("postgresql", "mysql") if engine in engines()]
+#: Where the instances are noted that the servers tell of.
+NOTED: Final = {
+    "postgresql": "lab.instances",
+    "mysql": "information_aurora.instances",
+}
+
+
+@pytest.fixture(scope="module")
+def labs(module_lab: Callable[[LabSpec], Lab]) -> Callable[[str], Lab]:
+    """Two regions near each other: it is not distance that these tests are about."""
+    found: dict[str, Lab] = {}
+
+    def lab_of(engine: str) -> Lab:
+        if engine not in found:
+            found[engine] = module_lab(
+                LabSpec(
+                    engine=engine,
+                    aurora=True,
+                    regions={HOME: 1, FAR: 1},
+                    rtt={(HOME, FAR): 0.01},
+                )
+            )
+        return found[engine]
+
+    return lab_of
+
+
+@pytest.fixture(params=AURORA)
+def aurora(labs: Callable[[str], Lab], request: pytest.FixtureRequest) -> Lab:
+    """Each engine's lab, for tests that leave it as it is."""
+    return labs(request.param)
+
+
+@pytest.fixture
+def pg(labs: Callable[[str], Lab]) -> Lab:
+    """PostgreSQL's, where an engine makes no difference."""
+    return labs("postgresql")
+
+
+@contextmanager
+def broken(lab: Lab) -> Iterator[None]:
+    """Put *lab* right in the end: all nodes there, all names known, the writer home."""
+    try:
+        yield
+    finally:
+        lab.restore()
+        if lab.writer().name != WRITER:
+            lab.switchover(WRITER)
+
+
+def found_by(lab: Lab, *more: str, patterns: bool = True) -> str:
+    """The URL of a client in `FAR` that names no node yet; *more* is ``name=value``."""
+    head, _, node = lab.url(FAR).partition("&node=")
+    host, port = lab.dns(FAR)
+    off = "sslmode=disable" if lab.spec.engine == "postgresql" else "ssl_mode=disabled"
+    parts = [head, off, f"dns_server={host}:{port}", f"port={node.rpartition(':')[2]}"]
+    if patterns:
+        ends, regions = lab.endpoints, lab.spec.regions
+        parts += [f"host_pattern={each}@{ends.pattern(each)}" for each in regions]
+    return "&".join([*parts, *more])
+
+
+@contextmanager
+def finding(lab: Lab, *more: str, **given: Any) -> Iterator[globaldb.Cluster]:
+    """A cluster that is looking for its nodes, with a session open."""
+    url = found_by(lab, *more, **given)
+    with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
+        yield cluster
+
+
+def instance(lab: Lab, node: str) -> str:
+    region = next(each.region for each in lab.nodes if each.name == node)
+    return "host=" + lab.endpoints.instance(node, region)
+
+
+def names(cluster: globaldb.Cluster) -> list[str]:
+    """The first label of every node's host, and those that do not answer."""
+    return sorted(
+        name.rpartition("@")[2].partition(".")[0] + ("" if state.reachable else "?")
+        for name, state in cluster.topology.nodes.items()
+    )
+
+
+def complete(cluster: globaldb.Cluster) -> bool:
+    return set(names(cluster)) == NODES and len(cluster.topology.nodes) == len(NODES)
+
+
+def writer(cluster: globaldb.Cluster) -> str:
+    state = cluster.topology.writer
+    return "" if state is None else state.name
+
+
+def note(lab: Lab, *statements: str) -> None:
+    """Change what the servers tell of each other."""
+    home = lab.writer()
+    options = lab.options(home.region, home.name, superuser=True)
+    connect: Any = (
+        psycopg.connect if lab.spec.engine == "postgresql" else pymysql.connect
+    )
+    with closing(connect(**options, autocommit=True)) as connection:
+        for statement in statements:
+            connection.cursor().execute(statement.format(NOTED[lab.spec.engine]))
+
+
+def test_one_instance_and_patterns_are_enough_to_find_all_nodes(aurora: Lab):
+    with finding(aurora, instance(aurora, READER)) as cluster:
+        until(lambda: complete(cluster))
+        assert WRITER in writer(cluster)
+        sources = {s.name: s.source for s in cluster.topology.nodes.values()}
+        assert sorted(sources.values()) == ["aurora", "aurora", "configuration"]
+        with cluster.connect() as conn:
+            cursor = conn.cursor()
+            cursor.execute("SHOW GLOBALDB NODES")
+            column = [each[0] for each in cursor.description].index("source")
+            assert {row[0]: row[column] for row in cursor.fetchall()} == sources
+
+
+def test_the_global_name_gives_way_to_the_instances(aurora: Lab):
+    with finding(aurora, f"host={aurora.endpoints.global_writer}") as cluster:
+        until(lambda: complete(cluster))
+        assert len({s.region for s in cluster.topology.nodes.values()}) == 2
+
+
+def test_without_patterns_a_name_leads_to_the_instances_of_its_region(pg: Lab):
+    name = f"host={pg.endpoints.writer(HOME)}"
+    with finding(pg, name, patterns=False) as cluster:
+        until(lambda: names(cluster) == [WRITER, SECOND])
+
+
+def test_an_instance_that_is_removed_goes_and_one_that_is_made_comes(pg: Lab):
+    with broken(pg), finding(pg, instance(pg, READER)) as cluster:
+        until(lambda: complete(cluster))
+        pg.kill(SECOND)
+        note(pg, f"DELETE FROM {{}} WHERE server_id = '{SECOND}'")
+        hurried(cluster, lambda: names(cluster) == [READER, WRITER])
+        note(
+            pg,
+            "INSERT INTO {} (node, server_id, aws_region)"
+            f" VALUES ('{SECOND}', '{SECOND}', '{HOME}')",
+        )
+        pg.start_node(SECOND)
+        hurried(cluster, lambda: complete(cluster))
+
+
+def test_a_switchover_is_followed(aurora: Lab):
+    with broken(aurora), finding(aurora, instance(aurora, SECOND)) as cluster:
+        until(lambda: complete(cluster))
+        aurora.switchover(FAR)
+        until(lambda: READER in writer(cluster))
+        until(lambda: complete(cluster))
+
+
+@pytest.fixture
+def noted(pg: Lab) -> Iterator[Lab]:
+    """A lab whose notes of instances are put right in the end."""
+    yield pg
+    known = ", ".join(f"'{each}'" for each in NODES)
+    note(pg, f"DELETE FROM {{}} WHERE node NOT IN ({known})")
+
+
+def test_nothing_a_server_tells_becomes_an_address_of_its_own(
+    noted: Lab, caplog: pytest.LogCaptureFixture
+):
+    evil = ["a@evil.example", "a/b", "a b", "a.evil.example", "a:1", "x?y", ""]
+    rows = [f"('{each}', '{each}', '{HOME}')" for each in evil]
+    rows += ["('mars-1', 'mars-1', 'mars')", "('all-1', 'all-1', 'global')"]
+    note(
+        noted,
+        f"INSERT INTO {{}} (node, server_id, aws_region) VALUES {', '.join(rows)}",
+    )
+    with caplog.at_level(logging.WARNING, "globaldb"):
+        with finding(noted, instance(noted, READER)) as cluster:
+            until(lambda: complete(cluster))
+            until(lambda: remarks(caplog) == len(rows))
+            cluster.runtime.discovery.hurry()
+            until(lambda: complete(cluster))
+    assert remarks(caplog) == len(rows)
+
+
+def remarks(caplog: pytest.LogCaptureFixture) -> int:
+    return caplog.text.count("nothing tells how it is reached")
+
+
+def test_two_who_are_told_to_be_the_writer_change_nothing(noted: Lab):
+    with finding(noted, instance(noted, READER)) as cluster:
+        until(lambda: complete(cluster))
+        before = cluster.runtime.reign
+        noted.claim(READER)
+        try:
+            look_again(cluster)
+            assert (WRITER in writer(cluster), cluster.runtime.reign) == (True, before)
+        finally:
+            noted.claim(None)
+
+
+def look_again(cluster: globaldb.Cluster) -> None:
+    """Wait until Aurora's tables were read once more."""
+    membership = cluster.runtime.discovery._membership
+    before = membership.latest["aurora"].at
+    cluster.runtime.discovery.hurry()
+    until(
+        lambda: cluster.runtime.discovery._membership.latest["aurora"].at > before,
+    )
+
+
+# SRV records, the RDS API, and names that move.
+
+
+def test_the_records_of_a_service_list_the_nodes(aurora: Lab):
+    patterns = [
+        f"host_pattern={region}@{aurora.endpoints.host('?', region)}"
+        for region in aurora.spec.regions
+    ]
+    name = f"srv={aurora.endpoints.zone()}"
+    with finding(aurora, name, *patterns, patterns=False) as cluster:
+        until(lambda: complete(cluster))
+        states = cluster.topology.nodes.values()
+        assert {state.source for state in states} == {"srv"}
+        assert {state.region for state in states} == {HOME, FAR}
+
+
+def test_without_an_answer_the_first_connection_says_why(pg: Lab):
+    url = found_by(pg, "srv=nowhere.lab", "connect_timeout=2")
+    with globaldb.Cluster(url) as cluster:
+        with pytest.raises(globaldb.NoNodeAvailableError, match="SRV records of _post"):
+            cluster.connect()
+
+
+def test_the_nodes_of_a_global_database_come_from_the_api(
+    pg: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    api = pg.aws()
+    for name, value in api.environment.items():
+        monkeypatch.setenv(name, value)
+    given = f"global_cluster={api.global_cluster}"
+    with finding(pg, given, "connect_timeout=30", patterns=False) as cluster:
+        until(lambda: complete(cluster))
+        states = cluster.topology.nodes.values()
+        assert {(s.source, s.region) for s in states} == {("rds", HOME), ("rds", FAR)}
+
+
+def test_an_unknown_global_database_is_told_with_those_there_are(
+    pg: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    api = pg.aws()
+    for name, value in api.environment.items():
+        monkeypatch.setenv(name, value)
+    with globaldb.Cluster(found_by(pg, "global_cluster=other")) as cluster:
+        with pytest.raises(globaldb.NoNodeAvailableError) as caught:
+            cluster.connect()
+    assert f"no global database 'other' in this account; it has: {pg.name}" in str(
+        caught.value
+    )
+
+
+def test_a_name_that_moves_has_its_new_server_asked_at_once(
+    pg: Lab, caplog: pytest.LogCaptureFixture
+):
+    name = pg.endpoints.global_writer
+    with caplog.at_level(logging.INFO, "globaldb"), broken(pg):
+        with finding(pg, f"host={name}") as cluster:
+            until(lambda: complete(cluster))
+            pg.switchover(SECOND)
+            until(lambda: "name_moved" in caplog.text)
+            until(lambda: SECOND in writer(cluster))
+    assert f"target={pg.endpoints.instance(SECOND, HOME)}" in caplog.text
+
+
+def test_a_source_that_fails_is_told_of_once_and_hurts_no_other(
+    pg: Lab, caplog: pytest.LogCaptureFixture
+):
+    with caplog.at_level(logging.INFO, "globaldb"), broken(pg):
+        with finding(pg, f"host={pg.endpoints.global_writer}") as cluster:
+            until(lambda: complete(cluster))
+            pg.dns_fault("servfail")
+            hurried(cluster, lambda: "discovery_failed source=dns" in caplog.text)
+            look_again(cluster)
+            assert complete(cluster)
+            pg.heal()
+            hurried(cluster, lambda: "discovery_recovered source=dns" in caplog.text)
+    assert caplog.text.count("discovery_failed") == 1
+
+
+def hurried(cluster: globaldb.Cluster, condition: Callable[[], bool]) -> None:
+    """Wait for *condition* with a look as soon as one may be taken."""
+
+    def looked() -> bool:
+        cluster.runtime.discovery.hurry()
+        return condition()
+
+    until(looked)
+
+
+# What is not done.
+
+
+def test_where_nothing_is_to_be_found_nobody_looks(lab: Lab):
+    with globaldb.Cluster(lab.url(FAR), autocommit=True) as cluster, cluster.connect():
+        until(lambda: all(s.reachable for s in cluster.topology.nodes.values()))
+        threads = [each.name for each in threading.enumerate()]
+        assert [name for name in threads if "discovery" in name] == []
+
+
+def test_without_tracking_nodes_are_found_once(pg: Lab):
+    with finding(pg, instance(pg, READER), "track_changes=off") as cluster:
+        until(lambda: complete(cluster))
+        until(lambda: not any("discovery" in t.name for t in threading.enumerate()))
+
+
+def test_nothing_looks_any_more_once_the_cluster_is_closed(pg: Lab):
+    with finding(pg, f"host={pg.endpoints.global_writer}") as cluster:
+        until(lambda: complete(cluster))
+    assert not any("discovery" in each.name for each in threading.enumerate())
+
+
+@pytest.mark.parametrize("aurora", [e for e in AURORA if e == "mysql"], indirect=True)
+def test_a_lag_of_mysql_counts_the_way_to_its_region(aurora: Lab):
+    """Its tables tell how late an instance is behind the storage of its region."""
+    behind_storage = 0.015
+    with finding(aurora, instance(aurora, READER)) as cluster:
+        until(lambda: complete(cluster))
+
+        def late() -> float:
+            look_again(cluster)
+            latest = cluster.runtime.discovery._membership.latest["aurora"]
+            [member] = [m for m in latest.members if m.id == READER]
+            return member.lag or 0.0
+
+        until(lambda: late() > behind_storage)
