@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import psycopg
 import pytest
-from promises import FAR, READER, WRITER, admin, one, table, until
+from promises import FAR, HOME, READER, WRITER, admin, one, table, until
 
 import globaldb
 from globaldb.config.address import parse_node
 from globaldb.lab import Lab
+
+#: A reader beside the writer.
+BESIDE = "us-west-2-2"
 
 
 @pytest.fixture
@@ -90,6 +94,20 @@ def test_a_session_goes_on_elsewhere_when_its_reader_leaves(
         assert len(conn.execute("SHOW GLOBALDB NODES").fetchall()) == 1
         assert admit(found, lab, READER) == name
         until(lambda: count(conn) == 0 and conn.last_route.node == name)
+
+
+def test_a_reader_that_may_have_become_older_tells_nothing_of_what_it_has_shown(
+    lab: Lab, found: globaldb.Cluster
+) -> None:
+    name, _ = admit(found, lab, READER), admit(found, lab, BESIDE)
+    with found.connect() as conn:
+        until(lambda: count(conn) == 0 and conn.last_route.node == name)
+        found.runtime.doubt(name)
+        doubted_at = time.monotonic()
+        until(lambda: (found.topology.nodes[name].sampled_at or 0) > doubted_at)
+        with conn.using(region=HOME):
+            assert count(conn) == 0
+        assert conn.last_route.reason == "last_reader_gone"
 
 
 def test_a_transaction_ends_on_the_node_that_leaves(

@@ -80,6 +80,9 @@ async def leave_reader(session: Session) -> bool:
     """
     books = session.books
     node = session.cluster.node(books.read_node or "")
+    if node.doubted_at >= books.read_ended_at:
+        # It may be older now than what it showed.
+        return False
     state = node.state
     position, sampled_at = state.position, state.sampled_at
     if not position or sampled_at is None:
