@@ -8,7 +8,7 @@ catch it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from globaldb.core.routing import Route
@@ -22,7 +22,7 @@ class Error(Exception):
     """Base of every error raised by globaldb."""
 
     #: True when the same work may be tried again as it is.
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     #: Where the failed statement ran or was going to, when that was decided.
     route: Route | None = None
@@ -97,7 +97,10 @@ class SettingError(ConfigurationError):
 
 
 class NoNodeAvailableError(OperationalError):
-    """No node may serve the statement now. Nothing was sent; try again later."""
+    """No node may serve the statement now. Nothing was sent; try again later.
+
+    Not retryable where no server lets the application in, for its password or its name.
+    """
 
     retryable = True
 

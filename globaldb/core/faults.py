@@ -139,3 +139,6 @@ RETRYABLE: Final = frozenset(
 
 #: Faults of an opening that no other attempt will be spared.
 HOPELESS: Final = frozenset((Fault.CREDENTIALS, Fault.REFUSED))
+
+#: Faults of an opening that only a server which is well can tell of.
+WELL: Final = HOPELESS | {Fault.CAPACITY}

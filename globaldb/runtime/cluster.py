@@ -120,7 +120,12 @@ class ClusterRuntime:
         self.monitor.hurry()
         self._wait_for(lambda: self._any_reachable() or self._all_failed(), deadline)
         if not self._any_reachable():
-            raise NoNodeAvailableError(f"no node of the cluster answers: {self._why()}")
+            nodes = self.nodes.values()
+            error = NoNodeAvailableError(
+                f"no node of the cluster answers: {self._why()}"
+            )
+            error.retryable = not nodes or not all(node.barred for node in nodes)
+            raise error
 
     def await_writer(self, deadline: float) -> Node:
         """Return the writer, waiting for one to be known until *deadline*."""

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.failover import Pace
+from globaldb.core.faults import HOPELESS, WELL
 from globaldb.core.selection import evaluate
 from globaldb.core.topology import Role
 from globaldb.runtime import events, probe
@@ -201,7 +202,7 @@ class Monitor:
     def _heard(self, node: Node, sample: Sample) -> None:
         cluster, name = self._cluster, node.name
         first = not node.state.response.readings
-        node.silent = False
+        node.silent = node.barred = False
         cluster.observe(name, sample)
         self._evaluate(name, None if first else min(sample.latency, node.least))
         cluster.catalog.look()
@@ -230,7 +231,10 @@ class Monitor:
             watch.hurried = True
             logger.warning("probe_failed node=%s error=%s", node.name, _text(error))
             return
-        if cluster.driver.refuses_login(error) and node.pool.stats.busy:
+        fault = cluster.driver.opening_fault(error)
+        node.barred = fault in HOPELESS
+        well = fault in WELL or cluster.driver.refuses_login(error)
+        if well and node.pool.stats.busy:
             # It lives: whom it let in before goes on, and a hurry brings no password.
             logger.warning("login_refused node=%s", node.name)
             return

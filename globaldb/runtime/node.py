@@ -42,6 +42,8 @@ class Node:
         self.least = float("inf")
         #: Its answer has been missing for too long, and no other came meanwhile.
         self.silent = False
+        #: It lets nobody in who asks as we do: what no waiting helps against.
+        self.barred = False
         #: How long commits take to become visible here.
         self.catch_up = CatchUp()
         #: It is known to forward writes by itself.
