@@ -82,6 +82,9 @@ class Driver(Protocol):
     def survey(self, link: Any, deadline: float) -> Survey | None:
         """Ask the node for all instances that it knows; None outside of Aurora."""
 
+    def standbys(self, link: Any, deadline: float) -> tuple[str, ...]:
+        """Ask the writer for the addresses that its standbys come from."""
+
     def catalog(self, link: Any, deadline: float, *, tables: bool) -> Catalog:
         """Ask for what the database says of its own objects."""
 

@@ -117,14 +117,17 @@ def writer(cluster: globaldb.Cluster) -> str:
 
 def note(lab: Lab, *statements: str) -> None:
     """Change what the servers tell of each other."""
-    home = lab.writer()
-    options = lab.options(home.region, home.name, superuser=True)
-    connect: Any = (
-        psycopg.connect if lab.spec.engine == "postgresql" else pymysql.connect
-    )
-    with closing(connect(**options, autocommit=True)) as connection:
+    connect: Any = psycopg.connect
+    if lab.spec.engine != "postgresql":
+        connect = pymysql.connect
+    with closing(connect(**superuser(lab), autocommit=True)) as connection:
         for statement in statements:
             connection.cursor().execute(statement.format(NOTED[lab.spec.engine]))
+
+
+def superuser(lab: Lab) -> dict[str, Any]:
+    home = lab.writer()
+    return dict(lab.options(home.region, home.name, superuser=True))
 
 
 def test_one_instance_and_patterns_are_enough_to_find_all_nodes(aurora: Lab):
@@ -314,6 +317,47 @@ def hurried(cluster: globaldb.Cluster, condition: Callable[[], bool]) -> None:
         return condition()
 
     until(looked)
+
+
+@pytest.fixture
+def seen(noted: Lab) -> Iterator[Lab]:
+    """A writer that sees its standbys come from where clients find them."""
+    places = " ".join(
+        f"WHEN '{node.name}' THEN '{noted.options(FAR, node.name)['host']}'::inet"
+        for node in noted.nodes
+    )
+    with closing(psycopg.connect(**superuser(noted), autocommit=True)) as connection:
+        [(before,)] = connection.execute(
+            "SELECT pg_get_viewdef('pg_stat_replication'::regclass)"
+        )
+        table = connection.execute("TABLE pg_stat_replication")
+        columns = [each.name for each in table.description or ()]
+        listed = ", ".join(columns).replace(
+            "client_addr",
+            f"CASE application_name {places} ELSE client_addr END AS client_addr",
+        )
+        view = "CREATE OR REPLACE VIEW pg_catalog.pg_stat_replication AS "
+        connection.execute("SET allow_system_table_mods = on")
+        connection.execute(f"{view} SELECT {listed} FROM ({before.rstrip(';')}) AS s")
+        connection.execute("GRANT pg_read_all_stats TO app")
+        yield noted
+        connection.execute("REVOKE pg_read_all_stats FROM app")
+        connection.execute(view + before)
+
+
+def test_the_standbys_of_a_writer_are_found_if_that_is_asked_for(seen: Lab):
+    head, *nodes = seen.url(FAR).split("&node=")
+    url = f"{head}&node={nodes[0]}"
+    with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
+        look_again(cluster)
+        assert len(cluster.topology.nodes) == 1
+    url += f"&discover_replicas=on&port={nodes[0].rpartition(':')[2]}"
+    with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
+        until(lambda: len(cluster.topology.nodes) == len(NODES))
+        states = list(cluster.topology.nodes.values())
+        until(lambda: all(s.reachable for s in cluster.topology.nodes.values()))
+        sources = sorted(state.source for state in states)
+        assert sources == ["configuration", "replicas", "replicas"]
 
 
 # What is not done.

@@ -43,6 +43,11 @@ _KEEPALIVE = {
     "tcp_user_timeout": "25000",
 }
 
+_STANDBYS = (
+    "SELECT DISTINCT pg_catalog.host(client_addr) FROM pg_catalog.pg_stat_replication"
+    " WHERE state = 'streaming' AND client_addr IS NOT NULL"
+)
+
 #: Debian and Ubuntu, Fedora and RHEL, Alpine.
 _BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",
@@ -92,6 +97,16 @@ class PsycopgDriver:
         with link.until(deadline, expendable=True):
             _plain(link)
             return aurora.survey(link, link.facts)
+
+    def standbys(self, link: Physical, deadline: float) -> tuple[str, ...]:
+        """Ask the writer for the addresses that its standbys come from.
+
+        Who may not see them (``pg_read_all_stats``) is told of none.
+        """
+        with link.until(deadline, expendable=True):
+            _plain(link)
+            rows = link.execute(_STANDBYS, prepare=False).fetchall()
+        return tuple(str(address) for (address,) in rows)
 
     def catalog(
         self, link: Physical, deadline: float, *, tables: bool = False

@@ -89,6 +89,11 @@ class PymysqlDriver:
             self._plain(link)
             return aurora.survey(link, link.facts)
 
+    def standbys(self, link: Physical, deadline: float) -> tuple[str, ...]:
+        """Return none: MySQL tells hosts that its replicas report, and few do."""
+        del link, deadline
+        return ()
+
     def catalog(
         self, link: Physical, deadline: float, *, tables: bool = False
     ) -> Catalog:

@@ -11,6 +11,8 @@ from globaldb.core.endpoints import EndpointKind, parse_endpoint, stands_for_oth
 from globaldb.core.membership import Membership, Present, second_names
 from globaldb.errors import ConfigurationError
 from globaldb.runtime import events
+from globaldb.runtime.discovery.names import Names
+from globaldb.runtime.discovery.replicas import Replicas
 from globaldb.runtime.discovery.sources import aliases_of, api_of, records_of
 from globaldb.runtime.discovery.surveys import Surveys
 from globaldb.runtime.discovery.watch import Watch
@@ -47,6 +49,9 @@ class Discovery:
         self._sources: list[Source] = [*api_of(config), *records_of(config)]
         if self._aliases is not None:
             self._sources.append(self._aliases)
+        if config.discover_replicas:
+            names = None if config.dns_server is None else Names(config.dns_server)
+            self._sources.append(Replicas(cluster, names))
         #: Held while findings are carried out, one after the other.
         self._lock = threading.Lock()
         #: Held while a thread is started, and nothing else is done.
