@@ -110,9 +110,9 @@ print(json.dumps([answered, seconds_of(connect)]))
     answered, refused = inside(
         lab, code, where["host"], str(where["port"]), change=lambda: lab.kill(WRITER)
     )
-    assert RTT <= answered[0] < 2 * RTT + 1
+    assert RTT <= answered[0] < 2
     assert answered[1] == ""
-    assert RTT <= refused[0] < 2 * RTT + 1
+    assert RTT <= refused[0] < 2
     assert refused[1] == "ConnectionRefusedError"
 
 
@@ -127,8 +127,8 @@ print(json.dumps([before, after]))
     before, after = inside(
         lab, code, lab.dsn(FAR, WRITER), change=lambda: lab.latency(HOME, FAR, 0.2)
     )
-    assert RTT <= before < RTT + 0.05
-    assert 0.2 <= after < 0.25
+    assert RTT <= before < 0.2
+    assert 0.2 <= after < 1
 
 
 def test_a_half_open_connection_is_given_up_after_the_user_timeout(lab: Lab) -> None:
