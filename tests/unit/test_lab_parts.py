@@ -43,8 +43,9 @@ def test_regions_and_pairs_are_read_as_they_are_written() -> None:
 def test_one_port_serves_every_address_of_a_lab() -> None:
     book = choose_addresses(2, 3, single_address=False, chance=random.Random(3))
     with book.claim[0] as claim:
-        every = [*book.servers, *book.replication, *sum(book.clients, ())]
-        assert len(set(every)) == len(every) == 3 * 4
+        links = [*book.replication, *sum(book.clients, ())]
+        every = [*book.servers, *links, *book.names]
+        assert len(set(every)) == len(every) == 3 * 4 + 2
         assert {port for _, port in every} == {claim.getsockname()[1]}
         assert {port in PORTS for _, port in every} == {True}
 
