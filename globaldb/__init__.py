@@ -94,7 +94,11 @@ def connect(url: str | None = None, **options: Any) -> Any:
     """
     from globaldb.dbapi.cluster import connect as open_connection
 
-    return open_connection(url, **options)
+    try:
+        return open_connection(url, **options)
+    finally:
+        # Whoever shows an error may show variables: none with a password in it.
+        del url, options
 
 
 def __getattr__(name: str) -> Any:

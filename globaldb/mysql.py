@@ -56,7 +56,11 @@ def connect(url: str | None = None, **options: Any) -> Connection:
     """Open a connection; see `globaldb.connect`."""
     from globaldb.dbapi.cluster import connect as open_connection
 
-    connection: Connection = open_connection(url, **options)
+    try:
+        connection: Connection = open_connection(url, **options)
+    finally:
+        # Whoever shows an error may show variables: none with a password in it.
+        del url, options
     return connection
 
 

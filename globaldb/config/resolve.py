@@ -54,6 +54,23 @@ def configure(
 
     Raises `ConfigurationError` for anything unknown, contradictory or out of range.
     """
+    try:
+        return _configured(url, environ, folder, home, options)
+    except ConfigurationError as error:
+        # The frames below hold passwords, and so would whatever shows them.
+        error.__context__ = None
+        raise error.with_traceback(None) from None
+    finally:
+        del url, environ, options
+
+
+def _configured(
+    url: str | None,
+    environ: Mapping[str, str] | None,
+    folder: Path | None,
+    home: Path | None,
+    options: Mapping[str, object],
+) -> Config:
     environ = dict(os.environ) if environ is None else environ
     home = home or Path(environ.get("HOME") or Path.home())
     world = Surroundings(environ, folder or Path.cwd(), home)

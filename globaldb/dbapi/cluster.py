@@ -23,7 +23,12 @@ class Cluster:
     """
 
     def __init__(self, url: str | None = None, **options: Any) -> None:
-        self._start(configure(url, **options))
+        try:
+            config = configure(url, **options)
+        finally:
+            # Whoever shows an error may show variables: none with a password in it.
+            del url, options
+        self._start(config)
 
     @classmethod
     def of(cls, config: Config) -> Cluster:
@@ -143,4 +148,9 @@ def connect(url: str | None = None, **options: Any) -> Any:
     no node answers.
     """
     driver = {name: options.pop(name) for name in _OBJECTS & options.keys()}
-    return shared(configure(url, **options)).connect(**driver)
+    try:
+        config = configure(url, **options)
+    finally:
+        # Whoever shows an error may show variables: none with a password in it.
+        del url, options
+    return shared(config).connect(**driver)

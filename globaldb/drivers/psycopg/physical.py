@@ -6,6 +6,7 @@ import logging
 import math
 import select
 from contextlib import contextmanager
+from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,8 +14,9 @@ import psycopg
 from psycopg import errors as pgerrors, pq, waiting
 from psycopg._preparing import PrepareManager
 from psycopg.conninfo import make_conninfo
-from psycopg.errors import _WaitTimeout
+from psycopg.errors import FinishedPGconn, _WaitTimeout
 
+from globaldb.config import libpq
 from globaldb.core.fence import Facts
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import DeadlineExceededError
@@ -36,6 +38,9 @@ _wait = psycopg.Connection.wait
 
 #: Seconds between looks at pending signals while waiting, as psycopg has it.
 _INTERVAL = 0.1
+
+#: Parameters of libpq that are secrets, as it spells them.
+_SECRETS = frozenset(name.encode() for name in (*libpq.SECRETS, "password"))
 
 #: Longest wait, in seconds, before looking whether there is still a point in it.
 _PATIENCE = 0.5
@@ -97,6 +102,7 @@ class Physical(psycopg.Connection[Any]):
             physical = cls._connected(parameters, seconds, prepare)
         except BaseException as error:  # noqa: BLE001 - raised again, without frames
             # Those below hold the password, and so would whatever shows them.
+            _hide(error)
             raise error.with_traceback(None) from None
         if physical.pgconn.transaction_status != pq.TransactionStatus.IDLE:
             physical.close()
@@ -274,6 +280,17 @@ def too_late() -> DeadlineExceededError:
         "the statement's deadline passed and it was cancelled. Give it more time with "
         "timeout=, or make it do less"
     )
+
+
+def _hide(error: BaseException) -> None:
+    """Take the secrets out of the picture of a connection that *error* has."""
+    picture = getattr(error, "pgconn", None)
+    if isinstance(error, psycopg.Error) and isinstance(picture, FinishedPGconn):
+        info = [
+            option._replace(val=None) if option.keyword in _SECRETS else option
+            for option in picture.info
+        ]
+        error._pgconn = replace(picture, info=info, password=b"")
 
 
 class _Prepared(PrepareManager):

@@ -86,14 +86,18 @@ def opened(cluster: ClusterRuntime, text: str, *, ignore: bool) -> list[Seen]:
 def _read(cluster: ClusterRuntime, part: str) -> Seen:
     config = cluster.config
     states = cluster.topology.nodes.values()
-    return read(
-        part,
-        secrets=_secrets(config),
-        system=cluster.system,
-        like=next((state.position for state in states if state.position), None),
-        now=_now(),
-        max_age=config.token_max_age,
-    )
+    try:
+        return read(
+            part,
+            secrets=_secrets(config),
+            system=cluster.system,
+            like=next((state.position for state in states if state.position), None),
+            now=_now(),
+            max_age=config.token_max_age,
+        )
+    except TokenError as error:
+        # The frames below hold the keys, and so would whatever shows them.
+        raise error.with_traceback(None) from error.__cause__
 
 
 def require(session: Session, seen: Seen) -> None:
