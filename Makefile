@@ -23,7 +23,8 @@ help:
 	@echo "make postgresql19  the fence WAIT FOR LSN on a server that has it, from Debian's"
 	@echo "                experimental, which moves; nothing is installed"
 	@echo "make bench  overhead and round trips against plain psycopg, the classifier"
-	@echo "            beside parsers of SQL, reading one's own writes beside simpler ways"
+	@echo "            beside parsers of SQL, reading one's own writes beside simpler ways,"
+	@echo "            failovers beside the AWS wrapper"
 
 $(STAMP): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -89,6 +90,7 @@ bench: $(STAMP)
 	@$(BIN)/python benchmarks/overhead.py
 	@$(BIN)/python benchmarks/overhead_mysql.py
 	@$(BIN)/python benchmarks/consistency.py
+	@$(BIN)/python benchmarks/failover.py
 
 postgresql19: $(STAMP)
 	@bin=$$(PYTHONPATH=tests $(BIN)/python -m postgresql19.fetch) && GLOBALDB_LAB_PG_BIN=$$bin \

@@ -22,14 +22,14 @@ from benchmarks.failover_stage import FAULTS, Background, Moved, Stage
 from globaldb.lab import Lab, LabSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 WRAPPER: Final = "aws_advanced_python_wrapper"
 
 
-def moves(stage: Stage, repetitions: int) -> Iterator[Moved]:
+def moves(stage: Stage, faults: Sequence[str], repetitions: int) -> Iterator[Moved]:
     """Move the writer *repetitions* times in each way."""
-    for fault in FAULTS:
+    for fault in faults:
         for number in range(repetitions):
             for moved in stage.move(fault):
                 print(f"{number + 1:3} {moved}", flush=True)
@@ -53,15 +53,17 @@ def measure(arguments: argparse.Namespace) -> Report:
         else:
             kinds.append("wrapper")
     spec = LabSpec(engine=arguments.engine, aurora=arguments.engine == "postgresql")
-    with Lab.start(spec) as lab, Stage(lab, kinds) as stage:
+    with Lab.start(spec) as lab:
+        stage = Stage(lab, kinds, quick=arguments.quick)
         return Report(
-            list(moves(stage, arguments.repetitions)),
+            list(moves(stage, arguments.faults, arguments.repetitions)),
             list(background(stage, arguments.rounds, arguments.settle)),
         )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", nargs="+", choices=FAULTS, default=FAULTS)
     parser.add_argument("--repetitions", type=int, default=20, help="of each fault")
     parser.add_argument(
         "--rounds", type=int, default=3, help="of counting what is asked unasked"
@@ -76,9 +78,16 @@ def main() -> int:
     parser.add_argument(
         "--engine", choices=("postgresql", "mariadb"), default="postgresql"
     )
+    parser.add_argument(
+        "--quick", action="store_true", help="shows that it runs, no more"
+    )
     parser.add_argument("--alone", action="store_true", help="without the wrapper")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write it as JSON")
     arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.repetitions, arguments.rounds, arguments.settle = 1, 1, 0.0
+        # Counting has the other one in it.
+        arguments.faults = FAULTS[:1]
     found = measure(arguments)
     print()
     missed = report(found)

@@ -13,7 +13,7 @@ from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final
 
 from globaldb.lab.waiting import wait_until
 
@@ -148,16 +148,19 @@ class Process:
             self._process.stdin.flush()
 
     def _listen(self) -> None:
-        with self._process.stdout or ExitStack():  # type: ignore[attr-defined]
-            for line in self._process.stdout or ():
-                self.told.append(json.loads(line))
+        if self._process.stdout is not None:
+            with self._process.stdout as lines:
+                for line in lines:
+                    self.told.append(json.loads(line))
 
 
 class Stage:
     """The lab, its tables, and faults with everybody watching."""
 
-    def __init__(self, lab: Lab, kinds: list[str]) -> None:
+    def __init__(self, lab: Lab, kinds: list[str], *, quick: bool = False) -> None:
         self.kinds = kinds
+        self._before = 0.5 if quick else _BEFORE
+        self._counted = 1 if quick else _COUNTED
         self._lab = lab
         self._engine = lab.spec.engine
         self._setup()
@@ -181,7 +184,7 @@ class Stage:
         """Move the writer while every client writes and reads."""
         with ExitStack() as stack:
             clients = [self._start(stack, kind) for kind in self.kinds]
-            sleep(_BEFORE)
+            sleep(self._before)
             target = self._target()
             began, ready = self._fault(fault, target)
             for client in clients:
@@ -211,18 +214,18 @@ class Stage:
             client = self._start(stack, kind)
             writer, target = self._lab.writer(), self._target()
             asked = partial(self._asked, client, writer)
-            early = _rate(asked)
+            early = _rate(asked, self._counted)
             sleep(settle)
-            steady = _rate(asked)
+            steady = _rate(asked, self._counted)
             self._lab.kill(writer.name)
-            seconds = _each_second(partial(self._asked, client, target))
+            seconds = _each_second(partial(self._asked, client, target), self._counted)
             self._fault("failover", target)
             wait_until(
                 partial(_writes_at, client, target.name),
                 limit=_LIMIT,
                 what=f"{kind} does not write at {target.name}",
             )
-            after = _rate(partial(self._asked, client, target))
+            after = _rate(partial(self._asked, client, target), self._counted)
         self._execute(self._lab.writer(), "DELETE FROM beats")
         self._lab.restore()
         return Background(kind, early, steady, seconds, after)
@@ -309,22 +312,16 @@ class Stage:
         )
         return trips - sum(e["node"] == node.name for e in client.calls("write"))
 
-    def __enter__(self) -> Self:
-        return self
 
-    def __exit__(self, *_: object) -> None:
-        """Nothing is left behind but the lab."""
-
-
-def _rate(count: Callable[[], int]) -> float:
+def _rate(count: Callable[[], int], seconds: int) -> float:
     before = count()
-    sleep(_COUNTED)
-    return (count() - before) / _COUNTED
+    sleep(seconds)
+    return (count() - before) / seconds
 
 
-def _each_second(count: Callable[[], int]) -> list[int]:
+def _each_second(count: Callable[[], int], seconds: int) -> list[int]:
     began, marks = monotonic(), [count()]
-    for second in range(1, _COUNTED + 1):
+    for second in range(1, seconds + 1):
         sleep(max(0.0, began + second - monotonic()))
         marks.append(count())
     return [after - before for before, after in pairwise(marks)]

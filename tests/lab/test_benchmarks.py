@@ -66,6 +66,34 @@ def test_the_overhead_benchmark_reports_every_figure_of_pymysql(tmp_path: Path) 
     assert all(each["raw"] > 0 and each["ratio"] != 0 for each in figures)
 
 
+def test_the_failover_benchmark_lives_through_what_it_does(tmp_path: Path) -> None:
+    file = tmp_path / "failover.json"
+    command = [sys.executable, str(BENCHMARKS / "failover.py"), "--quick", "--alone"]
+
+    done = subprocess.run(
+        [*command, "--json", str(file)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=115,
+    )
+
+    # 1 says that a goal was missed, on a machine that may be busy.
+    assert done.returncode in (0, 1), done.stderr
+    found = json.loads(file.read_text())
+    [moved] = found["moves"]
+    assert (moved["fault"], moved["client"]) == ("switchover", "globaldb")
+    assert moved["acknowledged"] > 1
+    assert moved["reads"] > 10
+    assert moved["gap"] > 0
+    # What no haste excuses.
+    wrong = [moved[name] for name in ("reads_failed", "lost", "twice", "hidden")]
+    assert wrong == [0, 0, 0, 0]
+    [background] = found["background"]
+    assert len(background["seconds"]) == 1
+    assert "| switchover, globaldb |" in done.stdout
+
+
 def test_the_consistency_benchmark_compares_every_way_at_every_point(
     tmp_path: Path,
 ) -> None:
