@@ -349,7 +349,8 @@ def _moved(
     done = [each for each in writes if each["error"] is None]
     failed = [each for each in writes if each["error"] is not None]
     first = next(each["ended"] for each in done if each["node"] == node)
-    last = max(each["ended"] for each in done if each["node"] != node)
+    before = (each["ended"] for each in done if each["node"] != node)
+    last = max(before, default=began)
     during = [each for each in reads if began <= each["ended"] <= first + _AFTER]
     return Moved(
         fault=fault,
