@@ -8,6 +8,7 @@ protocol stays as it is.
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 _HEADER: Final = 4
 #: COM_QUERY and COM_STMT_PREPARE.
 _TEXTS: Final = (b"\x03", b"\x16")
+#: The packet in which a client asks for TLS: nothing that follows can be read.
+_TLS: Final = (_HEADER + 32, 1)
 #: A larger request passes as it is: none that asks for the names is so large.
 _LARGEST: Final = 1 << 16
 
@@ -46,7 +49,7 @@ class Rewriting:
                     passed += rewritten(held[:size])
                     held = held[size:]
                     continue
-                self._rest = size
+                self._rest = sys.maxsize if (size, held[3]) == _TLS else size
             passed += held[: self._rest]
             self._rest, held = max(0, self._rest - len(held)), held[self._rest :]
         self._held = held

@@ -98,6 +98,13 @@ def test_a_name_in_two_pieces_is_found() -> None:
     assert rewriting.feed(request[18:]) == rewritten(request)
 
 
+def test_nothing_is_held_of_what_is_encrypted() -> None:
+    rewriting = Rewriting()
+    # Behind it comes what looks like the beginning of a text of a hundred bytes.
+    stream = packet(b"\x85\xae" + bytes(30), number=1) + b"\x64\x00\x00\x00\x03TLS"
+    assert rewriting.feed(stream) == stream
+
+
 def test_only_texts_are_rewritten() -> None:
     login = packet(b"\x85\xa6 @@aurora_server_id", number=1)
     assert Rewriting().feed(login) == login
