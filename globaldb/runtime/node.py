@@ -32,8 +32,9 @@ class Node:
         self._cluster = cluster
         #: How far it has certainly replayed: grows with every look at it.
         self.replayed: LogPosition | None = None
-        #: When something about it was last not as believed (monotonic seconds).
-        self.doubted_at = float("-inf")
+        #: When something about it was last not as believed (monotonic seconds). A node
+        #: that comes is another one than any that has had its name.
+        self.doubted_at = monotonic()
         #: Seconds of the last trips here, and of the shortest of them: what is beside
         #: the work of a statement. None while there was none.
         self._trips: tuple[float, ...] = ()
@@ -130,15 +131,11 @@ class Node:
         self.moment = float("-inf")
         self.doubted_at = monotonic()
 
-    def give_up(self, why: str | None = None) -> None:
-        """Let nobody wait any longer for what this node does not answer.
-
-        With *why* also for a connection to it; those that are idle are closed.
-        """
+    def give_up(self, why: str) -> None:
+        """Let nobody wait any longer: for an answer, or for a connection."""
         for link in self.pool.lent:
             self._cluster.driver.give_up(link)
-        if why is not None:
-            self.pool.drain(refusing=why)
+        self.pool.refuse(why)
 
     def open(self, deadline: float) -> Any:
         """Return a new connection, beside the pool's, before *deadline*.

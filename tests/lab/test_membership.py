@@ -96,6 +96,18 @@ def test_a_session_goes_on_elsewhere_when_its_reader_leaves(
         until(lambda: count(conn) == 0 and conn.last_route.node == name)
 
 
+def test_a_node_that_comes_again_need_not_have_what_it_has_shown(
+    lab: Lab, found: globaldb.Cluster
+) -> None:
+    name = admit(found, lab, READER)
+    with found.connect() as conn:
+        until(lambda: count(conn) == 0 and conn.last_route.node == name)
+        found.runtime.dismiss(name, "its address was given to another")
+        assert admit(found, lab, READER) == name
+        assert count(conn) == 0
+        assert conn.last_route.reason == "last_reader_gone"
+
+
 def test_a_reader_that_may_have_become_older_tells_nothing_of_what_it_has_shown(
     lab: Lab, found: globaldb.Cluster
 ) -> None:
