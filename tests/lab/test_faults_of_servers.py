@@ -302,6 +302,21 @@ def test_a_statements_own_error_is_the_applications(postgresql: Lab, sql, fault)
     assert not caught.value.retryable
 
 
+def test_a_server_that_does_not_know_what_became_of_it_is_believed(pg: Lab):
+    """As Aurora's forwarding says it, on a connection that goes on."""
+    doubt = "DO $$BEGIN RAISE 'in doubt' USING ERRCODE = '08007'; END$$"
+    with session(pg) as conn:
+        with pytest.raises(globaldb.OutcomeUnknownError, match="does not know") as told:
+            conn.execute(doubt)
+        assert isinstance(told.value, psycopg.errors.TransactionResolutionUnknown)
+        conn.execute("BEGIN")
+        conn.execute("INSERT INTO met VALUES (1)")
+        with pytest.raises(globaldb.NodeLostError):
+            conn.execute(doubt)
+        conn.execute("ROLLBACK")
+        assert one(conn.execute("SELECT count(*) FROM met")) == (0,)
+
+
 # MySQL and MariaDB.
 
 
@@ -420,6 +435,38 @@ def test_who_is_not_let_in_is_told_whether_waiting_helps(
         with session(crowded_mariadb, **options):
             pass
     assert caught.value.retryable is retryable
+
+
+def signal_of(number: int) -> str:
+    """A statement that fails as Aurora's write forwarding does."""
+    return f"SIGNAL SQLSTATE 'HY000' SET MYSQL_ERRNO = {number}"
+
+
+def test_write_forwarding_that_fails_leaves_it_open_what_became_of_a_write(
+    maria: Lab,
+):
+    with session(maria) as conn:
+        with pytest.raises(globaldb.OutcomeUnknownError, match="does not know") as told:
+            run(conn, signal_of(63976))
+        assert "63976" in str(told.value)
+        run(conn, "BEGIN")
+        run(conn, "INSERT INTO met VALUES (1, 1)")
+        with pytest.raises(globaldb.NodeLostError):
+            run(conn, signal_of(63976))
+        conn.rollback()
+        with mysql_admin(maria) as root:
+            root.execute("SELECT count(*) FROM met")
+            assert root.fetchone() == (0,)
+
+
+def test_write_forwarding_without_a_connection_to_spare_may_have_one_later(
+    mariadb: Lab,
+):
+    with session(mariadb) as conn:
+        for number in (1040, 63952):
+            with pytest.raises(pymysql.err.OperationalError) as caught:
+                run(conn, signal_of(number))
+            assert (caught.value.errno, caught.value.retryable) == (number, True)
 
 
 def test_a_replica_refuses_and_nothing_else_is_meant(maria: Lab):
