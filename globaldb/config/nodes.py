@@ -115,6 +115,11 @@ def default_host(
 
 def find_discovery(found: Gathered, nodes: Iterable[NodeAddress]) -> dict[str, Any]:
     """Return what is to be known for finding nodes beside those that are named."""
+    if found.value("discover_replicas") and found.engine != "postgresql":
+        raise ConfigurationError(
+            f"discover_replicas ({found.source('discover_replicas')}) is for "
+            f"PostgreSQL; the engine is {found.engine}"
+        )
     source, layer = node_source(found.layers)
     if source == "cluster":
         source, layer = node_source((found.cluster,))

@@ -139,6 +139,8 @@ class Present:
     #: Its name leads to instances that have names of their own.
     stands_in: bool = False
     answers: bool = False
+    #: It says that it is the writer.
+    claims: bool = False
     #: It was asked for the first time, and has neither answered nor failed: which
     #: server it is may yet turn out.
     pending: bool = False
@@ -334,7 +336,8 @@ def _why_gone(
     theirs = [
         each for each in nodes if finding.source in known.origins.get(each.name, ())
     ]
-    if listed or node not in theirs or node.answers:
+    stays = node.answers and not _usurps(finding, node, nodes)
+    if listed or node not in theirs or stays:
         return None
     left = sum(_lists(finding, each) for each in theirs)
     looks = LOOKS_OF_FEW if 2 * left <= len(theirs) else LOOKS
@@ -343,7 +346,21 @@ def _why_gone(
     others = (f for source, f in known.latest.items() if source != finding.source)
     if any(_lists(other, node) for other in others):
         return None
-    return f"{finding.source} no longer has it, and it does not answer"
+    why = "takes itself for the writer" if node.answers else "does not answer"
+    return f"{finding.source} no longer has it, and it {why}"
+
+
+def _usurps(finding: Finding, node: Present, nodes: Iterable[Present]) -> bool:
+    """Whether *node* takes itself for the writer beside the one that is listed.
+
+    So does what was detached from a global database: it goes on with its own copy.
+    """
+    writer = _writer(finding)
+    return (
+        node.claims
+        and writer is not None
+        and any(_is(writer, each) and each.answers for each in nodes)
+    )
 
 
 def _writer(finding: Finding) -> Member | None:

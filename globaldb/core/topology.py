@@ -92,6 +92,11 @@ class NodeState:
         """Whether it answered when it was last asked, believed or not."""
         return self.reachable or self.problem in (_OLD, _SUPERSEDED)
 
+    @property
+    def claims(self) -> bool:
+        """Whether it says that it is the writer, believed or not."""
+        return self.answers and (self.role is Role.WRITER or self.problem is not None)
+
 
 @dataclass(frozen=True, slots=True)
 class Topology:

@@ -144,3 +144,9 @@ def test_clusters_found_differently_are_different_clusters(read):
     two = read("postgresql:///db?global_cluster=other")
     assert one != two
     assert one == read("postgresql:///db?global_cluster=shop")
+
+
+def test_standbys_are_asked_for_of_postgresql_alone(read):
+    assert read("postgresql://h/db?discover_replicas=on").discover_replicas
+    with pytest.raises(ConfigurationError, match="is for PostgreSQL; the engine is"):
+        read("mysql://h/db?discover_replicas=on")

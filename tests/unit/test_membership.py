@@ -72,6 +72,21 @@ def test_a_node_that_answers_stays_however_often_it_is_left_out():
     assert changes.dismiss == ()
 
 
+def test_a_node_left_out_that_takes_itself_for_the_writer_goes():
+    """It was detached, and goes on with its own copy of the data."""
+    ab = finding(member("a", writer=True), member("b"))
+    usurper = [node("a"), node("b"), node("c", claims=True)]
+    known, changes = after((ABC, NODES), (ab, usurper))
+    assert changes.dismiss == ()
+    _, changes = known.take(ab, usurper)
+    assert changes.dismiss == (
+        ("c.us", "sql no longer has it, and it takes itself for the writer"),
+    )
+    silent = [node("a", answers=False), node("b"), node("c", claims=True)]
+    assert known.take(ab, silent)[1].dismiss == ()
+    assert known.take(AB, usurper)[1].dismiss == ()
+
+
 def test_once_listed_again_the_count_begins_anew():
     _, changes = after((ABC, NODES), (AB, LOST), (ABC, LOST), (AB, LOST))
     assert changes.dismiss == ()

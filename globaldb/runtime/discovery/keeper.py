@@ -71,6 +71,8 @@ class Discovery:
             self._started = True
             for source in self._sources:
                 self._watch(source)
+            # Nodes may have answered already.
+            self.hurry()
         elif rested or not self._cluster.nodes:
             for watch in self._watches.values():
                 watch.hurry()
@@ -80,8 +82,11 @@ class Discovery:
 
         The first of Aurora's nodes that answers begins the watch of what they tell.
         """
-        if self._stopped or not self._started:
+        if self._stopped:
             return
+        if not self._started:
+            # In a forked child nobody may have.
+            self.start()
         if self._surveys.name not in self._watches:
             nodes = self._cluster.nodes.values()
             if any(self._surveys.concerns(node) for node in nodes):
@@ -211,6 +216,7 @@ class Discovery:
                 named=node.address in named,
                 stands_in=stands_for_others(node.address.host),
                 answers=states[node.name].answers,
+                claims=states[node.name].claims,
                 pending=self._pending(node, states[node.name]),
             )
             for node in self._cluster.nodes.values()

@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 from globaldb.core.membership import Finding, Member
-from globaldb.errors import NoNodeAvailableError
+from globaldb.errors import ConfigurationError, NoNodeAvailableError
 from globaldb.runtime import aws
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class RdsApi:
     """The global database called *identifier*.
 
     Without *region* AWS's own configuration says where to ask first. A call lasts
-    about *patience* seconds at the most.
+    about *patience* seconds at the most. Raises `ConfigurationError` without boto3.
     """
 
     name: Final = "rds"
@@ -53,6 +54,11 @@ class RdsApi:
     adds: Final = True
 
     def __init__(self, identifier: str, region: str | None, patience: float) -> None:
+        if find_spec("boto3") is None:
+            raise ConfigurationError(
+                "global_cluster asks AWS through boto3, which is missing: "
+                "pip install 'globaldb[aws]'"
+            )
         self._identifier = identifier
         self._region = region
         self._patience = patience
@@ -63,8 +69,8 @@ class RdsApi:
         """Ask for the clusters, then for the instances of each, all regions at once.
 
         Raises `NoNodeAvailableError` with what AWS, or the way there, has to say, and
-        `ConfigurationError` where boto3 or the region is missing. A region that does
-        not answer makes the finding incomplete.
+        `ConfigurationError` where no region is known. A region that does not answer
+        makes the finding incomplete.
         """
         clusters = self._clusters()
         with ThreadPoolExecutor(_AT_ONCE, "globaldb-rds") as threads:

@@ -1,0 +1,77 @@
+"""Which names are followed, what it means that one moves, and what has to be there."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+import globaldb
+from globaldb.config import parse_node
+from globaldb.core.membership import Member
+from globaldb.errors import ConfigurationError
+from globaldb.runtime.discovery.dns import elsewhere, followed, instance_behind
+from globaldb.runtime.discovery.names import Trail, is_name
+
+AURORA = "us-west-2.rds.amazonaws.com"
+
+
+def trail(end, *addresses):
+    return Trail(end, frozenset(addresses), 5.0)
+
+
+@pytest.mark.parametrize("host", ["10.0.0.1", "::1", "/run", "localhost", "LOCALHOST"])
+def test_what_is_no_name_is_asked_of_nobody(host):
+    assert not is_name(host)
+
+
+def test_names_that_may_move_are_followed():
+    hosts = [
+        f"shop.cluster-abc1.{AURORA}",
+        "shop.global-abc1.global.rds.amazonaws.com",
+        "db.example",
+    ]
+    others = [
+        f"shop.cluster-ro-abc1.{AURORA}",
+        f"shop-1.abc1.{AURORA}",
+        f"pool.proxy-abc1.{AURORA}",
+        "10.0.0.1",
+    ]
+    nodes = [parse_node(host, 5432) for host in [*hosts, *others]]
+    assert [node.host for node in followed(nodes)] == hosts
+
+
+def test_a_name_has_moved_when_its_alias_or_all_its_addresses_are_others():
+    assert elsewhere(trail("a", "1"), trail("b", "1"))
+    assert elsewhere(trail("a", "1", "2"), trail("a", "3"))
+    assert not elsewhere(trail("a", "1", "2"), trail("a", "2", "3"))
+
+
+def test_the_instance_behind_a_name_is_told_by_the_end_of_its_aliases():
+    node = parse_node(f"shop.cluster-abc1.{AURORA}:7", 1)
+    end = f"shop-1.abc1.{AURORA}"
+    assert instance_behind(node, trail(end, "1")) == Member(
+        "shop-1", "us-west-2", (end, 7), writer=True
+    )
+    assert instance_behind(node, trail("db.example", "1")) is None
+    own = parse_node("db.example:7", 1)
+    assert instance_behind(own, trail(end, "1")) == Member(
+        "shop-1", "us-west-2", (end, 7), writer=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "module", "extra"),
+    [
+        ({"global_cluster": "shop"}, "boto3", "aws"),
+        ({"srv": "db.example"}, "dns", "dns"),
+        ({"host": "h", "dns_server": "10.0.0.2"}, "dns", "dns"),
+    ],
+)
+def test_what_is_not_installed_is_named_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, option, module, extra
+):
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(ConfigurationError) as caught:
+        globaldb.Cluster(**option)
+    assert f"pip install 'globaldb[{extra}]'" in str(caught.value)
