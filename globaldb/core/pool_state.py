@@ -223,15 +223,11 @@ class PoolBooks(Generic[C]):
     def _welcome(self, connection: C, plan: Plan[C]) -> None:
         now = self._now
         self._trust(now)
-        lifetime = self.limits.max_lifetime * self._uniform(0.9, 1.0)
-        self._shelve(
-            Lease(
-                connection,
-                opened_at=now,
-                expires_at=now + lifetime,
-                generation=self.generation,
-            )
+        ends = now + self.limits.max_lifetime * self._uniform(0.9, 1.0)
+        lease = Lease(
+            connection, opened_at=now, expires_at=ends, generation=self.generation
         )
+        self._shelve(lease)
         self._settle(plan)
 
     def open_failed(self, error: BaseException, generation: int, now: float) -> Plan[C]:
@@ -277,18 +273,20 @@ class PoolBooks(Generic[C]):
         self._settle(plan)
         return plan
 
-    def drain(self, now: float, *, refusing: str | None = None) -> Plan[C]:
-        """Begin a new generation: nothing opened before is lent again.
-
-        Who waits goes on waiting, or is refused where *refusing* says what for.
-        """
+    def drain(self, now: float) -> Plan[C]:
+        """Begin a new generation: nothing opened before is lent again."""
         plan = self._plan(now)
         self._begin_generation(plan)
         self._trust(now)
-        while refusing is not None and self._waiters:
-            error = NoNodeAvailableError(f"{self.name} is lost: {refusing}")
-            self._refuse(self._waiters.popleft(), error, plan)
         self._settle(plan)
+        return plan
+
+    def refuse(self, why: str, now: float) -> Plan[C]:
+        """Tell all who wait that they wait in vain, and why."""
+        plan = self._plan(now)
+        while self._waiters:
+            error = NoNodeAvailableError(f"{self.name} does not answer: {why}")
+            self._refuse(self._waiters.popleft(), error, plan)
         return plan
 
     def close(self, now: float) -> Plan[C]:

@@ -272,6 +272,7 @@ class ClusterRuntime:
         for name, state in before.nodes.items():
             if state.role is Role.WRITER and after.nodes[name].role is not Role.WRITER:
                 self.nodes[name].give_up("another node was promoted over it")
+                self.nodes[name].pool.drain()
 
     def _numbered(self, sample: Sample) -> Sample:
         """Return *sample* with the epoch where its positions do not tell it."""
@@ -313,7 +314,8 @@ class ClusterRuntime:
             self._changed.notify_all()
         if newly:
             self.doubt(name)
-            self.node(name).pool.drain(refusing=problem)
+            self.node(name).pool.refuse(problem)
+            self.node(name).pool.drain()
             if self.topology.writer is None:
                 self.monitor.search()
 

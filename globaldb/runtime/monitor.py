@@ -242,7 +242,7 @@ class Monitor:
         # because then nobody knows what has become of it.
         again = not node.state.reachable and node.state.problem is not None
         if again or node.state.role is Role.READER:
-            node.give_up()
+            node.give_up(_text(error))
         cluster.lose(node.name, _text(error))
 
     def _hold_silence_against(self, asker: _Watch) -> None:
@@ -268,7 +268,7 @@ class Monitor:
         node.silent = True
         reads = node.state.role is Role.READER and cluster.config.forwarding != "native"
         if reads:
-            node.give_up()
+            node.give_up(f"an answer is missing for {age:.1f} s")
 
     def _evaluate(self, name: str, reading: float | None) -> None:
         """Take in how long *name* took to answer, in seconds, or has not answered yet.

@@ -139,16 +139,22 @@ class Pool(Generic[C]):
             plan = self._books.warm(size, now)
         self._carry_out(plan)
 
-    def drain(self, *, refusing: str | None = None) -> None:
+    def drain(self) -> None:
         """Trust no connection opened until now: the node has changed its role or life.
 
         Idle ones are closed at once, lent ones at their return; who waits goes on
-        waiting, for a new one. Or, where *refusing* says why nothing will come, who
-        waits is refused with NoNodeAvailableError.
+        waiting, for a new one.
         """
         now = self._clock()
         with self._lock:
-            plan = self._books.drain(now, refusing=refusing)
+            plan = self._books.drain(now)
+        self._carry_out(plan)
+
+    def refuse(self, why: str) -> None:
+        """Let all who wait go elsewhere, with NoNodeAvailableError: nothing will come."""
+        now = self._clock()
+        with self._lock:
+            plan = self._books.refuse(why, now)
         self._carry_out(plan)
 
     def adopt(self, connection: C) -> None:

@@ -26,7 +26,12 @@ SPEC = LabSpec(
 )
 #: Slower than this no answer is unless a test makes it so.
 SLOW = 0.1
-OFTEN: dict[str, Any] = {"probe_interval": 0.25, "latency_window": 0.03}
+OFTEN: dict[str, Any] = {
+    "probe_interval": 0.25,
+    "latency_window": 0.03,
+    # What is told by silence must not be told by this.
+    "connect_timeout": 20,
+}
 Connection = Any
 
 
@@ -152,8 +157,7 @@ def test_what_waits_for_a_silent_reader_is_given_up_and_read_elsewhere(
             thread.join()
     assert stuck
     assert not any(thread.errors for thread in threads)
-    # The connect timeout alone would be 5 seconds.
-    assert max(thread.longest for thread in threads) < 4.5
+    assert max(thread.longest for thread in threads) < 6
     assert len(silent) <= 2
     lab.thaw(FAR, OTHER)
     until(lambda: shares(found) == {FAR, THIRD})
