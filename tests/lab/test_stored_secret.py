@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from time import monotonic
@@ -18,6 +19,11 @@ import globaldb
 from globaldb.lab import Lab
 
 NAME = "shop/keeper"
+#: What tells one connection from another, and what takes two seconds.
+WORDS = {
+    "postgresql": ("pg_backend_pid()", "pg_sleep(2)"),
+    "mariadb": ("connection_id()", "sleep(2)"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +41,17 @@ def aws(server: Aws, monkeypatch: pytest.MonkeyPatch) -> Aws:
     return server
 
 
-@pytest.fixture
-def keeper(engine_lab: Lab, aws: Aws) -> Iterator[Lab]:
+@pytest.fixture(params=["postgresql", "mariadb"])
+def keeper(
+    request: pytest.FixtureRequest, shared_labs: Callable[[str], Lab], aws: Aws
+) -> Iterator[Lab]:
     """A role whose password is known from its secret alone."""
-    admin(engine_lab, "CREATE", "of-the-beginning")
+    lab = shared_labs(request.param)
+    lab.restore()
+    admin(lab, "CREATE", "of-the-beginning")
     aws.keep(NAME, login("of-the-beginning"))
-    yield engine_lab
-    admin(engine_lab, "DROP")
+    yield lab
+    admin(lab, "DROP")
 
 
 def login(password: str) -> dict[str, object]:
@@ -75,9 +85,9 @@ def cluster(lab: Lab, **options: Any) -> globaldb.Cluster:
     )
 
 
-def one(connection: Any) -> object:
+def one(connection: Any, what: str = "1") -> object:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+        cursor.execute(f"SELECT {what}")
         return cursor.fetchone()
 
 
@@ -111,14 +121,17 @@ def test_a_secret_is_read_once_for_all_connections(keeper: Lab, aws: Aws) -> Non
 def test_a_rotated_password_is_read_once_by_those_who_are_refused(
     keeper: Lab, aws: Aws
 ) -> None:
-    with cluster(keeper) as found, closing(found.connect()) as before:
-        assert one(before) == (1,)
+    known, sleep = WORDS[keeper.spec.engine]
+    with cluster(keeper, pool_max_size=1) as found, closing(found.connect()) as before:
+        physical = one(before, known)
         admin(keeper, "ALTER", "of-the-rotation")
         aws.keep(NAME, login("of-the-rotation"))
         several(found, 6)
         assert aws.read == 2
-        # What was open lives on.
-        assert one(before) == (1,)
+        # What was open lives on, and what is late there is ended with the new password.
+        with before.using(timeout=0.2), pytest.raises(globaldb.DeadlineExceededError):
+            one(before, sleep)
+        assert one(before, known) == physical
 
 
 def test_a_secret_that_is_wrong_too_is_read_no_third_time(
@@ -134,14 +147,13 @@ def test_a_secret_that_is_wrong_too_is_read_no_third_time(
 def test_refused_probes_take_nothing_from_those_who_were_let_in(
     keeper: Lab, aws: Aws
 ) -> None:
-    sleep = "pg_sleep" if keeper.spec.engine == "postgresql" else "sleep"
+    _, sleep = WORDS[keeper.spec.engine]
     alone = {"pool_max_size": 1, "probe_interval": 0.1, "connect_timeout": 1}
     with cluster(keeper, **alone) as found, closing(found.connect()) as before:
         assert one(before) == (1,)
         admin(keeper, "ALTER", "known-to-nobody")
         # The only connection is in use: probes need another.
-        with before.cursor() as cursor:
-            cursor.execute(f"SELECT {sleep}(2)")
+        one(before, sleep)
         assert aws.read == 2
         assert one(before) == (1,)
         assert found.topology.writer is not None
@@ -190,6 +202,18 @@ def test_an_aws_that_is_not_there_is_told_from_a_node_that_is_not(
     with cluster(lab) as found:
         said = refusal(found)
     assert "could not be read: EndpointConnectionError; look whether" in said
+
+
+def test_an_aws_that_says_nothing_is_left_in_time(
+    lab: Lab, aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setenv(
+            "AWS_ENDPOINT_URL_SECRETS_MANAGER", f"http://127.0.0.1:{port}"
+        )
+        with cluster(lab, connect_timeout=2) as found:
+            assert "could not be read: ReadTimeoutError; look" in refusal(found)
 
 
 def test_a_rotation_that_aws_does_not_tell_is_said(keeper: Lab, aws: Aws) -> None:
