@@ -398,6 +398,43 @@ def test_a_connection_whose_opening_began_before_a_drain_is_closed():
         assert plant.living == [borrower.lease.connection]
 
 
+def test_pruning_closes_the_dead_among_the_idle_and_keeps_the_order_of_the_rest():
+    plant = Plant()
+    with pool_of(plant, max_size=3) as pool:
+        first, second, third = (pool.checkout() for _ in range(3))
+        for lease in (first, second, third):
+            pool.checkin(lease)
+        pool.prune(lambda wire: wire is second.connection)
+        until(lambda: not second.connection.open)
+        assert pool.try_checkout() is third
+        assert pool.try_checkout() is first
+        assert pool.try_checkout() is None
+
+
+def test_who_waits_can_be_sent_elsewhere_while_the_others_keep_what_they_have():
+    plant = Plant()
+    with pool_of(plant, max_size=1) as pool:
+        lent = pool.checkout()
+        (borrower,) = queue_up(pool, 1)
+        pool.refuse("an answer is missing for 2 s")
+        assert "missing for 2 s" in str(borrower.outcome().error)
+        assert lent.connection.open
+        pool.checkin(lent)
+        assert pool.answered == 1
+
+
+def test_a_connection_opened_elsewhere_is_lent_like_any_other():
+    plant = Plant()
+    with pool_of(plant, max_size=1) as pool:
+        wire = plant.open(soon())
+        pool.adopt(wire)
+        assert pool.full
+        assert pool.checkout().connection is wire
+        other = plant.open(soon())
+        pool.adopt(other)
+        until(lambda: not other.open)
+
+
 def test_closing_answers_waiters_and_closes_everything_in_the_end():
     plant = Plant()
     with pool_of(plant, max_size=2) as pool:

@@ -286,6 +286,52 @@ def test_waiters_survive_a_drain_and_get_only_what_was_opened_after_it():
     assert desk.books.stats().created == 2
 
 
+def test_who_waits_for_a_node_that_does_not_answer_is_told_why():
+    desk = Desk(max_size=1)
+    [lent] = desk.borrow_new()
+    waiter, _ = desk.join()
+    plan = desk.books.refuse("an answer is missing", desk.now)
+    assert plan.wake == [waiter]
+    assert isinstance(waiter.error, NoNodeAvailableError)
+    assert "an answer is missing" in str(waiter.error)
+    # What is lent, and who comes later, is not concerned.
+    later, _ = desk.join()
+    desk.release(lent)
+    assert later.lease is lent
+
+
+def test_a_connection_that_somebody_else_has_opened_serves_who_waits():
+    desk = Desk(max_size=2)
+    waiter, _ = desk.join()
+    desk.books.adopt("mine", desk.now)
+    assert waiter.lease is not None
+    assert waiter.lease.connection == "mine"
+    # The one being opened is the second: there is no room for a third.
+    assert desk.books.full
+    assert desk.books.adopt("too many", desk.now).close == ["too many"]
+    desk.open()
+    assert desk.counts == "1 busy, 1 idle, 0 connecting, 0 waiting"
+
+
+def test_a_connection_adopted_ends_the_pause_after_a_failure():
+    desk = Desk()
+    desk.join()
+    desk.fail()
+    desk.books.adopt("mine", desk.now)
+    assert desk.books.take() is not None
+    assert desk.join()[1].opens == 1
+
+
+def test_only_what_comes_back_in_good_order_counts_as_an_answer():
+    desk = Desk()
+    first, second, third = desk.borrow_new(3)
+    assert desk.books.answered == 0
+    assert desk.books.put(first)
+    desk.release(second)
+    desk.release(third, Outcome.DISCARD)
+    assert desk.books.answered == 2
+
+
 def test_a_drain_ends_the_pause_after_a_failure():
     desk = Desk(backoff=10.0, max_backoff=10.0)
     desk.join()
