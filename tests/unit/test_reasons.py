@@ -52,7 +52,9 @@ JUDGES = {
 #: Calls that take the reason of a route.
 DECISIONS = {"Decision": 1, "write": 2}
 #: Names that hold the reason of a route.
-HOLDING = re.compile(r"^(reason|why|NEAREST_READER|_READ_ONLY|_NO_FORWARDING) = ")
+HOLDING = re.compile(
+    r"^(reason|why|NEAREST_READER|_READ_ONLY|_NO_FORWARDING|_NO_READER) = "
+)
 CODE = re.compile(r"[a-z]+(_[a-z]+)*")
 CASES = [
     json.loads(line)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.failover import pause
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from globaldb.runtime.session import Session
 
 #: The reason code of reads at the writer because there is no other node.
-_NO_READER: Final = "no_reader"
+_NO_READER = "no_reader"
 
 #: Seconds beyond its trips that a read may take to be asked in vain.
 _LIGHT = 0.001
