@@ -281,6 +281,16 @@ def test_an_error_that_remains_is_psycopgs_too(pg):
     assert read(other) == 2
 
 
+@pytest.mark.parametrize(("lost", "attempts"), [("reply", 1), ("request", 2)])
+def test_a_lost_commit_is_an_attempt_if_the_database_says_that_it_failed(
+    lab, pg, lost, attempts
+):
+    conn, other = pg
+    function = Attempts(lambda _conn: lab.cut(HOME, WRITER, lost, containing="COMMIT"))
+    assert globaldb.run_transaction(conn, function) == attempts
+    assert (function.number, read(other)) == (attempts, 1)
+
+
 def test_psycopgs_block_keeps_its_rules(pg):
     conn, other = pg
 
