@@ -32,6 +32,11 @@ _NUMBERS: Final[dict[Fault, tuple[int, ...]]] = {
     # Aurora's write forwarding has lost its writer.
     Fault.OUTCOME_UNKNOWN: (63976,),
 }
+#: What Aurora says of writes it forwards, under numbers that nobody has told.
+_FORWARDING: Final = (
+    "Forwarded connection on Writer terminated",
+    "Failed to send write forwarding request",
+)
 _FAULTS: Final = {number: fault for fault, all_ in _NUMBERS.items() for number in all_}
 
 #: What is said instead of a connection. Numbers that mean the same on an open one are
@@ -70,6 +75,8 @@ def mysql_fault(number: int | None, message: str, *, broken: bool) -> Fault:
         return Fault.NODE_LOST
     if mysql_refuses_writes((number, message)):
         return Fault.READ_ONLY
+    if message.startswith(_FORWARDING):
+        return Fault.OUTCOME_UNKNOWN
     return _FAULTS.get(_unsigned(number), Fault.STATEMENT)
 
 
