@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from globaldb.core.membership import (
-    LOOKS_OF_FEW,
     MOST,
     Finding,
     Member,
@@ -124,8 +123,7 @@ def test_a_server_that_knows_of_itself_alone_is_believed_late():
     """What is cut off from the others gives this answer too."""
     lonely = finding(member("a"))
     lost = [node("a"), node("b", answers=False), node("c", answers=False)]
-    steps = [(lonely, lost)] * (LOOKS_OF_FEW - 1)
-    known, changes = after((ABC, NODES), *steps)
+    known, changes = after((ABC, NODES), *[(lonely, lost)] * 11)
     assert changes.dismiss == ()
     _, changes = known.take(lonely, lost)
     assert [name for name, _ in changes.dismiss] == ["b.us", "c.us"]
@@ -229,10 +227,8 @@ def test_the_hint_at_the_writer_is_given_when_it_is_news():
 
 
 def test_two_writers_are_a_hint_at_nobody():
-    _, changes = after(
-        (finding(member("a", writer=True), member("b", writer=True)), [])
-    )
-    assert changes.hint is None
+    two = finding(member("a", writer=True), member("b", writer=True))
+    assert after((two, NODES))[1].hint is None
 
 
 # Names that stand in for instances, and second names.
@@ -244,6 +240,11 @@ ANSWERING = replace(NAME, answers=True)
 def test_the_instance_behind_a_name_comes_beside_it():
     _, changes = after((finding(member("a")), [ANSWERING]))
     assert [m.id for m in changes.admit] == ["a"]
+
+
+def test_a_name_that_a_source_tells_of_does_not_come_twice():
+    told_of = finding(Member("cluster", "us", ("cluster", PORT)))
+    assert after((told_of, [ANSWERING]))[1].admit == ()
 
 
 def test_a_name_goes_once_its_instance_answers_under_its_own():
