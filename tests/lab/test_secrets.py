@@ -224,12 +224,19 @@ def failure(work: Callable[[], object]) -> BaseException:
     return raised.value
 
 
-def connecting(url: str, options: dict[str, Any]) -> BaseException:
-    def work() -> None:
-        with globaldb.Cluster(url, **options) as found:
-            found.connect()
-
-    return failure(work)
+def unconnected(url: str, options: dict[str, Any]) -> list[str]:
+    """What is shown where there is no way in, by a session and by a pool."""
+    try:
+        found = globaldb.Cluster(url, **options)
+    except globaldb.ConfigurationError as error:
+        return displayed(error)
+    with found:
+        [node] = found.runtime.nodes.values()
+        return [
+            *displayed(failure(found.connect)),
+            *displayed(failure(lambda: node.open(monotonic() + 5))),
+            *printed([found]),
+        ]
 
 
 def used(found: globaldb.Cluster) -> list[str]:
@@ -296,7 +303,7 @@ def test_no_password_is_shown(
                     **MODE[scheme(keeper)],
                 },
             ):
-                texts += displayed(connecting(url, {**options, **wrong}))
+                texts += unconnected(url, {**options, **wrong})
     shows_nothing(texts)
 
 
