@@ -46,12 +46,12 @@ def nodes(session: Session) -> Table:
         ("region", str),
         ("role", str),
         ("latency_ms", float),
-        ("shares_reads", str),
-        ("why_not", str),
         ("position", str),
         ("fence", str),
         ("problem", str),
         ("source", str),
+        ("shares_reads", str),
+        ("why_not", str),
     )
     cluster, config = session.cluster, session.cluster.config
     topology = cluster.topology
@@ -62,12 +62,12 @@ def nodes(session: Session) -> Table:
             state.region,
             state.role.value,
             None if state.latency is None else round(state.latency * 1000, 3),
-            "no" if why[state.name] else "yes",
-            why[state.name] or None,
             _position(state),
             _fence(cluster, state),
             state.problem,
             state.source,
+            "no" if why[state.name] else "yes",
+            why[state.name] or None,
         )
         for state in topology.nodes.values()
     )
