@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from globaldb.config.values import read_duration
 from globaldb.core.lending import Outcome
 from globaldb.core.retries import Retries
+from globaldb.core.transaction import TransactionState
 from globaldb.dbapi.routed import Routed
-from globaldb.errors import Error, OutcomeUnknownError, ProgrammingError
+from globaldb.errors import (
+    Error,
+    InternalError,
+    OutcomeUnknownError,
+    ProgrammingError,
+)
 from globaldb.runtime.shell import drive
 
 if TYPE_CHECKING:
@@ -65,12 +71,14 @@ def run_transaction(
         _refuse(conn, retries)
     attempts = _Attempts(conn, Retries(retries), monotonic(), limit)
     while True:
-        known = conn.session.commits
+        known, undone = conn.session.commits, conn.session.undone
         # An exception that only asks for a rollback (psycopg's) leaves it as it is.
         value: Any = None
         try:
             with _transaction(conn):
                 value = function(conn)
+                with conn.story():
+                    _refuse_undone(conn.session, undone)
         except Exception as error:
             pause = attempts.pause_after(error, known)
             if pause is None:
@@ -123,6 +131,24 @@ def _transaction(conn: Any) -> Iterator[None]:
             conn.commit()
     finally:
         session.autocommit, session.hot = before, None
+
+
+def _refuse_undone(session: Session, known: int) -> None:
+    """Raise when the function has gone on although its transaction was over.
+
+    To commit then would be to keep nothing, or only what came behind.
+    """
+    transaction = session.transaction
+    if transaction.rolled_back or session.undone != known:
+        raise session.cluster.driver.serialization_failure(
+            "the server has rolled the transaction back, and the function went on: let "
+            "the error out"
+        )
+    if transaction.state is TransactionState.FAILED and session.lease is not None:
+        raise InternalError(
+            "a statement of the transaction has failed, and the function went on: let "
+            "the error out, or run the statement in a savepoint"
+        )
 
 
 def _roll_back(conn: Any) -> None:

@@ -41,16 +41,9 @@ if TYPE_CHECKING:
 _OF_TRANSACTIONS = frozenset(
     f"script_{what}"
     for what in (
-        "begin",
-        "commit",
-        "rollback",
-        "savepoint",
-        "release",
-        "rollback_to",
-        "set_transaction",
-        "prepare_transaction",
-        "commit_prepared",
-        "rollback_prepared",
+        *("begin", "commit", "rollback", "savepoint", "release", "rollback_to"),
+        *("set_transaction", "prepare_transaction"),
+        *("commit_prepared", "rollback_prepared"),
     )
 )
 
@@ -68,6 +61,8 @@ class Session:
     untidy: Any
     #: Grows whenever something may have been committed.
     commits = 0
+    #: Grows whenever the server has ended a transaction because a statement failed.
+    undone = 0
 
     def __init__(self, cluster: ClusterRuntime, shell: Shell) -> None:
         config = cluster.config
@@ -178,10 +173,12 @@ class Session:
         A lost one may have been executed, a script half executed, and an advisory
         lock of the session stays whatever becomes of its statement.
         """
-        if reply.sent and may_commit(statement, self.idiom):
-            self.commits += 1
+        ends = may_commit(statement, self.idiom)
+        self.commits += ends and reply.sent
         if reply.error is None or not reply.sent:
             return
+        over = reply.status is LinkStatus.IDLE and not ends
+        self.undone += over and self.transaction.state is TransactionState.OPEN
         lost = reply.status is LinkStatus.LOST
         if lost or statement.multiple or statement.reason == "opaque_body":
             self.certainly_defined(statement.defines)

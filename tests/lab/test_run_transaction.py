@@ -291,6 +291,30 @@ def test_a_lost_commit_is_an_attempt_if_the_database_says_that_it_failed(
     assert (function.number, read(other)) == (attempts, 1)
 
 
+def test_who_goes_on_after_an_error_is_not_told_that_it_was_committed(pg):
+    conn, other = pg
+
+    def goes_on(conn: Connection) -> int:
+        add(conn)
+        with suppress(globaldb.Error):
+            conn.execute("SELECT nothing")
+        return 1
+
+    with pytest.raises(psycopg.InternalError, match="the function went on") as caught:
+        globaldb.run_transaction(conn, goes_on)
+    assert isinstance(caught.value, globaldb.InternalError)
+    assert read(other) == 0
+
+    def steps_back(conn: Connection) -> int:
+        add(conn)
+        with suppress(globaldb.Error), conn.transaction():
+            conn.execute("SELECT nothing")
+        return 1
+
+    assert globaldb.run_transaction(conn, steps_back) == 1
+    assert read(other) == 1
+
+
 def test_psycopgs_block_keeps_its_rules(pg):
     conn, other = pg
 
@@ -384,11 +408,35 @@ def test_what_follows_a_deadlock_in_the_function_is_not_kept(family):
         waits.join(30)
         other.commit()
         add(conn, 5)
-        raise globaldb.PoolTimeoutError("all in use")
 
     attempts = Attempts(goes_on)
     assert globaldb.run_transaction(conn, attempts) == 2
     assert (read(other), read(other, 2), read(other, 5)) == (2, 1, 0)
+
+
+def test_a_function_may_end_its_transaction_with_a_rollback(family):
+    conn, other = family
+
+    def thinks_better(conn: Connection) -> str:
+        add(conn)
+        conn.rollback()
+        return "no"
+
+    assert globaldb.run_transaction(conn, thinks_better) == "no"
+    assert read(other) == 0
+
+
+def test_a_definition_that_fails_is_the_functions_to_deal_with(family):
+    conn, other = family
+
+    def defines(conn: Connection) -> str:
+        add(conn)
+        with suppress(pymysql.err.Error):
+            do(conn, "CREATE TABLE repeated (n int)")
+        return "there"
+
+    assert globaldb.run_transaction(conn, defines) == "there"
+    assert read(other) == 1
 
 
 # While the writer moves.
