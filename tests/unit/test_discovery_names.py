@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+from dataclasses import replace
+from time import monotonic
 
 import pytest
+from pymysql import err
 
 import globaldb
-from globaldb.config import parse_node
+from globaldb.config import configure, parse_node
+from globaldb.config.secret import Login
 from globaldb.core.membership import Member
+from globaldb.drivers.psycopg.driver import parameters
+from globaldb.drivers.pymysql.parameters import parameters as mysql_parameters
+from globaldb.drivers.pymysql.physical import Physical
 from globaldb.errors import ConfigurationError
 from globaldb.runtime.discovery.dns import elsewhere, followed, instance_behind
 from globaldb.runtime.discovery.names import Trail, is_name
@@ -75,3 +83,31 @@ def test_what_is_not_installed_is_named_before_anything_is_done(
     with pytest.raises(ConfigurationError) as caught:
         globaldb.Cluster(**option)
     assert f"pip install 'globaldb[{extra}]'" in str(caught.value)
+
+
+# Where a name is, and who a server has to prove to be, are two things.
+
+FOUND = replace(parse_node("db.example:5432", 1), at="127.0.0.1")
+
+
+def test_libpq_is_told_where_a_name_is_and_goes_on_to_verify_the_name():
+    config = configure("postgresql://app@db.example/shop", environ={})
+    given = parameters(config, FOUND, Login("app", None))
+    assert (given["host"], given["hostaddr"]) == ("db.example", "127.0.0.1")
+    assert given["sslmode"] == "verify-full"
+    unknown = parameters(config, replace(FOUND, at=None), Login("app", None))
+    assert "hostaddr" not in unknown
+
+
+def test_pymysql_connects_to_where_a_name_is_and_goes_on_to_verify_the_name():
+    config = configure("mysql://app@db.example/shop", environ={})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = replace(FOUND, port=server.getsockname()[1])
+        given = mysql_parameters(config, there, Login("app", None), {})
+        assert given["host"] == "db.example"
+        assert given["ssl"].check_hostname
+        with pytest.raises(err.OperationalError):
+            # It accepts, and says nothing.
+            Physical.reach(given, monotonic() + 0.3)
+        accepted, _ = server.accept()
+        accepted.close()
