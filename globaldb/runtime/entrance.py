@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from globaldb.config.authentication import secret_region
 from globaldb.config.secret import Login
 from globaldb.core.endpoints import region_of
+from globaldb.core.faults import Fault
 from globaldb.errors import NoNodeAvailableError
 from globaldb.runtime.discovery.names import Names, is_name
 from globaldb.runtime.iam import IamTokens
@@ -52,7 +53,7 @@ class Entrance:
         try:
             return self._open(node, deadline)
         except Exception as error:
-            if not self._driver.refuses_login(error):
+            if self._driver.opening_fault(error) is not Fault.CREDENTIALS:
                 raise
             if not self._logins.renew(node, login, deadline):
                 raise

@@ -233,8 +233,7 @@ class Monitor:
             return
         fault = cluster.driver.opening_fault(error)
         node.barred = fault in HOPELESS
-        well = fault in WELL or cluster.driver.refuses_login(error)
-        if well and node.pool.stats.busy:
+        if fault in WELL and node.pool.stats.busy:
             # It lives: whom it let in before goes on, and a hurry brings no password.
             logger.warning("login_refused node=%s", node.name)
             return

@@ -103,9 +103,6 @@ class Driver(Protocol):
     def opening_fault(self, error: BaseException) -> Fault:
         """Classify why `open` made no connection."""
 
-    def refuses_login(self, error: BaseException) -> bool:
-        """Whether *error* says that user and password are not the right ones."""
-
     def serialization_failure(self, message: str) -> Exception:
         """Make the error with which a transaction has to be run again."""
 

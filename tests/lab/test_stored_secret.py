@@ -13,7 +13,7 @@ import psycopg
 import pymysql
 import pytest
 from aws_server import NOWHERE, REGION, Aws, aws_server
-from promises import HOME, WRITER
+from promises import HOME, WRITER, until
 
 import globaldb
 from globaldb.lab import Lab
@@ -147,15 +147,14 @@ def test_a_secret_that_is_wrong_too_is_read_no_third_time(
 def test_refused_probes_take_nothing_from_those_who_were_let_in(
     keeper: Lab, aws: Aws
 ) -> None:
-    _, sleep = WORDS[keeper.spec.engine]
-    alone = {"pool_max_size": 1, "probe_interval": 0.1, "connect_timeout": 1}
+    alone = {"pool_max_size": 1, "probe_interval": 0.1, "autocommit": False}
     with cluster(keeper, **alone) as found, closing(found.connect()) as before:
         assert one(before) == (1,)
         admin(keeper, "ALTER", "known-to-nobody")
-        # The only connection is in use: probes need another.
-        one(before, sleep)
-        assert aws.read == 2
+        # The only connection is in a transaction: probes need another.
+        until(lambda: aws.read == 2)
         assert one(before) == (1,)
+        before.commit()
         assert found.topology.writer is not None
         assert found.runtime.reign == 1
 

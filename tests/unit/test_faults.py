@@ -42,6 +42,22 @@ def test_what_a_server_says_to_a_new_connection_is_read_by_its_code():
 
 
 @pytest.mark.parametrize(
+    ("words", "asked", "expected"),
+    [
+        ("FATAL:  forkert adgangskode", True, Fault.CREDENTIALS),
+        ("FATAL:  forkert adgangskode", False, Fault.NODE_LOST),
+        ("server closed the connection unexpectedly", True, Fault.NODE_LOST),
+        ("FATAL:  the database system is starting up", True, Fault.UNAVAILABLE),
+    ],
+)
+def test_a_password_may_be_refused_in_any_language(words, asked, expected):
+    picture = pgerrors.FinishedPGconn(used_password=asked)
+    text = f'connection failed: connection to server at "h", port 1 failed: {words}'
+    error = psycopg.OperationalError(text, pgconn=picture)
+    assert opening_fault(error) is expected
+
+
+@pytest.mark.parametrize(
     ("kind", "retryable"),
     [
         (pgerrors.SerializationFailure, True),

@@ -145,10 +145,6 @@ class PsycopgDriver:
         """Classify why `open` made no connection."""
         return translate.opening_fault(error)
 
-    def refuses_login(self, error: BaseException) -> bool:
-        """Whether *error* says that user and password are not the right ones."""
-        return translate.refuses_login(error)
-
     def serialization_failure(self, message: str) -> psycopg.Error:
         """Make the error with which a transaction has to be run again."""
         return pgerrors.SerializationFailure(message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,8 @@ _THEIRS: tuple[tuple[type[errors.Error], type[psycopg.Error]], ...] = (
 )
 
 
-#: Wrong password; a role that is not there, or may not log in.
-_REFUSED = ("28P01", "28000")
+#: A server's word for how grave it is, as libpq sets it before what it says.
+_SAID = re.compile(r"failed: [^\s:]+:  ")
 
 
 def fault(error: BaseException, *, broken: bool) -> Fault:
@@ -63,26 +64,27 @@ def fault(error: BaseException, *, broken: bool) -> Fault:
     return Fault.NODE_LOST if broken else Fault.STATEMENT
 
 
-def refuses_login(error: BaseException) -> bool:
-    """Whether *error* is that of a server which did not accept user and password.
-
-    libpq keeps the code to itself while connecting, and servers speak many languages.
-    It does tell that a password was asked for, and then there is little else that a
-    server refuses a connection for.
-    """
-    if not isinstance(error, psycopg.OperationalError):
-        return False
-    if error.sqlstate in _REFUSED:
-        return True
-    return error.pgconn is not None and error.pgconn.used_password
-
-
 def opening_fault(error: BaseException) -> Fault:
     """Classify why no connection was made."""
     if isinstance(error, psycopg.Error) and error.sqlstate is not None:
         # A server's, to what is done first on a new connection.
         return postgresql_fault(error.sqlstate, str(error), broken=False)
-    return postgresql_opening_fault(str(error))
+    found = postgresql_opening_fault(str(error))
+    if found is Fault.NODE_LOST and _answers_a_password(error):
+        return Fault.CREDENTIALS
+    return found
+
+
+def _answers_a_password(error: BaseException) -> bool:
+    """Whether *error* is what a server says, in any language, to a password.
+
+    libpq keeps the code to itself while connecting. It does tell that a password was
+    asked for, after which there is little else to refuse.
+    """
+    if not isinstance(error, psycopg.Error) or error.pgconn is None:
+        return False
+    said = _SAID.search(str(error)) is not None
+    return said and bool(error.pgconn.used_password)
 
 
 def translate(error: BaseException, route: Route | None) -> BaseException:

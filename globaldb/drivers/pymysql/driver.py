@@ -32,9 +32,6 @@ _CLEANING: Final = 5.0
 #: Settings, or parts of their names, that have a say in the driver's own answers.
 _MEDDLING: Final = ("sql_select_limit", "timestamp", "character_set", "names", "mode")
 
-#: Access denied, with a password and without.
-_REFUSED: Final = ((ER.ACCESS_DENIED_ERROR,), (1698,))
-
 
 class PymysqlDriver:
     """Opens, asks, cleans and closes connections to MySQL and MariaDB."""
@@ -132,10 +129,6 @@ class PymysqlDriver:
     def opening_fault(self, error: BaseException) -> Fault:
         """Classify why `open` made no connection."""
         return translate.opening_fault(error)
-
-    def refuses_login(self, error: BaseException) -> bool:
-        """Whether *error* says that user and password are not the right ones."""
-        return isinstance(error, err.MySQLError) and error.args[:1] in _REFUSED
 
     def serialization_failure(self, message: str) -> err.OperationalError:
         """Make the error with which a transaction has to be run again."""
