@@ -16,9 +16,12 @@ from aws_server import NOWHERE, REGION, Aws, aws_server
 from promises import HOME, WRITER, until
 
 import globaldb
+from globaldb.config import NodeAddress
 from globaldb.lab import Lab
+from globaldb.runtime.stored_secret import StoredSecret
 
 NAME = "shop/keeper"
+NODE = NodeAddress(None, "db.example", 5432)
 #: What tells one connection from another, and what takes two seconds.
 WORDS = {
     "postgresql": ("pg_backend_pid()", "pg_sleep(2)"),
@@ -223,3 +226,73 @@ def test_a_rotation_that_aws_does_not_tell_is_said(keeper: Lab, aws: Aws) -> Non
         [node] = found.runtime.nodes.values()
         with pytest.raises(globaldb.OperationalError, match="password is refused, and"):
             node.open(monotonic() + 5)
+
+
+# How often, by a clock of the test's own.
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def stored(aws: Aws, clock: Clock) -> StoredSecret:
+    aws.keep("by-the-clock", login("first"))
+    return StoredSecret(
+        "by-the-clock", region=REGION, user=None, patience=5, clock=clock
+    )
+
+
+def refused(stored: StoredSecret) -> bool:
+    """Have the login of now be refused; return whether there is another."""
+    ends = monotonic() + 10
+    return stored.renew(NODE, stored.login(NODE, ends), ends)
+
+
+def test_readings_of_no_use_come_ever_later(
+    stored: StoredSecret, aws: Aws, clock: Clock
+) -> None:
+    reads = []
+    for _ in range(200):
+        assert not refused(stored)
+        reads.append(aws.read)
+        clock.now += 1.0
+    # The first login, then after 5, 10, 20, 40 and never more than 60 seconds.
+    found = [second for second in range(1, 200) if reads[second] > reads[second - 1]]
+    assert reads[0] == 2
+    assert found == [5, 15, 35, 75, 135, 195]
+
+
+def test_a_reading_of_use_takes_the_pause_away(
+    stored: StoredSecret, aws: Aws, clock: Clock
+) -> None:
+    assert not refused(stored)
+    clock.now += 5.0
+    aws.keep("by-the-clock", login("second"))
+    assert refused(stored)
+    aws.keep("by-the-clock", login("third"))
+    assert refused(stored)
+    assert aws.read == 4
+
+
+def test_nobody_waits_longer_for_a_reading_than_said(stored: StoredSecret) -> None:
+    with stored._lock:  # as if another thread waited for AWS
+        with pytest.raises(globaldb.OperationalError, match="was not read in time"):
+            stored.login(NODE, monotonic() + 0.05)
+
+
+def test_a_forked_child_reads_for_itself(stored: StoredSecret) -> None:
+    with stored._lock:  # held by a thread that the child does not have
+        stored.forget_after_fork()
+    assert stored.login(NODE, monotonic() + 5).user == "keeper"
