@@ -43,20 +43,28 @@ def about_tls(
 
 
 def about_rds(
-    nodes: Iterable[NodeAddress], driver: Mapping[str, Any], bundle: str | None
+    nodes: Iterable[NodeAddress],
+    driver: Mapping[str, Any],
+    *,
+    bundle: str | None,
+    world: str | None,
 ) -> list[str]:
-    """Remark that a host of RDS is there and nothing says which certificates to trust."""
+    """Remark that a host of RDS is there and nothing says which certificates to trust.
+
+    *world* is the global database whose instances will be nodes, if there is one.
+    """
     given = [
         driver.get(name) for name in ("sslrootcert", "ssl", "ssl_ca", "ssl_capath")
     ]
     if bundle is not None or any(given):
         return []
+    found = [f"node {node}" for node in nodes if uses_rds_certificate(node.host)]
+    found += [] if world is None else [f"global database {world}"]
     return [
-        f"node {node} is one of Amazon RDS, whose certificates few machines know; "
+        f"{what} is one of Amazon RDS, whose certificates few machines know; "
         f"download {BUNDLE} and name it with rds_ca="
-        for node in nodes
-        if uses_rds_certificate(node.host)
-    ][:1]
+        for what in found[:1]
+    ]
 
 
 def about_variables(environ: Mapping[str, str]) -> list[str]:

@@ -94,7 +94,12 @@ def _configured(
             *passfile_note,
             *remarks.about_region(values["region"], nodes),
             *remarks.about_tls(nodes, driver, engine),
-            *remarks.about_rds(nodes, driver, values["rds_ca"]),
+            *remarks.about_rds(
+                nodes,
+                driver,
+                bundle=values["rds_ca"],
+                world=values["global_cluster"],
+            ),
             *remarks.about_variables(environ),
         ),
         sources=MappingProxyType({k: g.source for k, g in found.merged.items()}),

@@ -135,6 +135,8 @@ def test_a_host_of_rds_without_a_bundle_is_remarked_on(read, bundle):
     assert not read(url, rds_ca=bundle).notes
     assert not read(url, sslrootcert=bundle).notes
     assert not read(f"postgresql://app:word@{PROXY}/shop").notes
+    world = read("postgresql://app:word@/shop?global_cluster=shop&region=ap-south-1")
+    assert [note for note in world.notes if BUNDLE in note]
 
 
 # Regions.
