@@ -11,6 +11,7 @@ import trustme
 
 import globaldb
 from globaldb.config import configure
+from globaldb.config.secret import Login
 from globaldb.drivers.psycopg.driver import parameters
 from tests.contract.front_door import FrontDoor
 
@@ -95,7 +96,7 @@ def test_verify_full_refuses_a_wrong_name_and_an_unknown_authority(
 
 def test_off_this_machine_the_server_must_prove_its_name():
     config = configure("postgresql://app@/shop?node=us-west-2@db.example:5432")
-    given = parameters(config, config.nodes[0])
+    given = parameters(config, config.nodes[0], Login("app", None))
     assert given["sslmode"] == "verify-full"
     assert given["sslrootcert"] != ""
 
@@ -108,4 +109,5 @@ def test_the_binary_package_of_psycopg_gets_the_certificates_of_the_system(
     monkeypatch.setattr(psycopg.pq, "__impl__", "binary")
     monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
     config = configure("postgresql://app@/shop?node=us-west-2@db.example:5432")
-    assert parameters(config, config.nodes[0])["sslrootcert"] == str(bundle)
+    given = parameters(config, config.nodes[0], Login("app", None))
+    assert given["sslrootcert"] == str(bundle)
