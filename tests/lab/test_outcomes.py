@@ -26,7 +26,11 @@ pytestmark = pytest.mark.lab
 SPEC = LabSpec(
     regions={HOME: 0, FAR: 1},
     rtt={(HOME, FAR): 0.02},
-    settings={"wal_writer_delay": "10s", "bgwriter_delay": "10s"},
+    settings={
+        "wal_writer_delay": "10s",
+        "bgwriter_delay": "10s",
+        "max_prepared_transactions": "5",
+    },
 )
 LOCK = 4711
 Connection = Any
@@ -57,7 +61,11 @@ def lab(pair: Lab) -> Lab:
             "CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON o DEFERRABLE "
             "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()"
         )
+        writer.execute("CHECKPOINT")
     caught_up(pair)
+    with admin(pair, other(pair)) as reader:
+        # From now on it says which timeline it follows: until then, an older one.
+        reader.execute("CHECKPOINT")
     return pair
 
 
@@ -400,3 +408,21 @@ def test_a_write_outside_a_transaction_can_be_resolved_for_another_trip(
         conn.execute("VACUUM o")
     expected = {0: 1, 1: 1} if when == "reply" else {0: 1}
     assert counts(lab, "o") == expected
+
+
+def test_a_transaction_that_may_be_prepared_was_not_certainly_lost(
+    lab: Lab, conn: Connection
+) -> None:
+    conn.set_autocommit(False)
+    conn.tpc_begin("one")
+    conn.execute(INSERT, (1,))
+    lab.cut(FAR, lab.writer().name, "reply", containing="PREPARE TRANSACTION")
+    with pytest.raises(globaldb.OutcomeUnknownError):
+        conn.tpc_prepare()
+    with admin(lab, lab.writer().name) as writer:
+        prepared = "SELECT gid FROM pg_prepared_xacts"
+        assert one(writer.execute(prepared)) == ("one",)
+        conn.close()
+        with globaldb.connect(lab.url(FAR), autocommit=True) as another:
+            another.tpc_rollback("one")
+        assert writer.execute(prepared).fetchall() == []

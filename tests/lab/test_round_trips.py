@@ -7,6 +7,7 @@ benchmarks/operations.py, whose table is printed by benchmarks/round_trips.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import psycopg
 import pytest
@@ -129,6 +130,23 @@ def test_a_write_whose_position_is_unknown_is_still_seen_by_the_next_read(
 
         assert connection.execute(COUNT, ("many",)).fetchone() == (2,)
         assert connection.last_route.reason == "position_unknown"
+
+
+def test_a_write_that_can_be_resolved_costs_one_trip_more(
+    comparison: Comparison,
+) -> None:
+    with comparison.cluster() as cluster:
+        config = cluster.runtime.config
+        cluster.runtime.config = replace(config, resolve_autocommit=True)
+        with cluster.connect() as connection:
+            connection.autocommit = True
+
+            def write() -> None:
+                connection.execute(INSERT, ("resolved",))
+
+            costs = [comparison.meter.count(write).wide for _ in range(EXECUTIONS)]
+
+    assert costs == [2] * EXECUTIONS
 
 
 @pytest.mark.parametrize(

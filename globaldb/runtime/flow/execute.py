@@ -274,6 +274,8 @@ async def _on_lease(session: Session, work: Work) -> None:
         session.books.lost_position()
     defining = session.defining
     commits |= work.statement.multiple
+    # What has been prepared stays, whatever becomes of its connection.
+    commits |= isinstance(work.statement.action, PrepareTransaction)
     tx.take_in(session, node, lease, reply, script=commits)
     _succeeded(session, work)
     if isinstance(work.statement.action, PrepareTransaction):
