@@ -289,7 +289,7 @@ def test_closing_an_unbuffered_cursor_gives_its_connection_back(conn):
 
 
 def test_rows_forgotten_with_their_connection_are_given_back(lab):
-    with cluster(lab, FAR, probe_interval=0.1) as found:
+    with cluster(lab, FAR, probe_interval=1) as found:
         conn = found.connect()
         cur = conn.cursor(SSCursor)
         cur.execute(f"{MANY} SELECT n FROM s")

@@ -17,11 +17,10 @@ from globaldb.core.fence import Facts
 from globaldb.core.mysql.several import companionable
 from globaldb.core.trip import LinkStatus
 from globaldb.drivers.pymysql import greeting
-from globaldb.drivers.pymysql.network import connected
+from globaldb.drivers.pymysql.network import Patient, connected, too_late
 from globaldb.drivers.pymysql.packets import Packets
 from globaldb.drivers.pymysql.result import Result
 from globaldb.drivers.pymysql.tracking import Outcome, outcome
-from globaldb.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -130,9 +129,8 @@ class Physical(Packets):
     ) -> Physical:
         """Connect with PyMySQL's *parameters* before *deadline* (monotonic seconds).
 
-        *again* returns, before a deadline, with what another connection to the node
-        is opened later on. Raises PyMySQL's errors. A *bare* connection has no
-        settings of its own.
+        A *bare* connection has no settings of its own; *again* returns, before a
+        deadline, what another is opened with later. Raises PyMySQL's errors.
         """
         try:
             physical = cls._connected(parameters, deadline, bare=bare)
@@ -156,7 +154,7 @@ class Physical(Packets):
             physical._opening = None
             physical._read_timeout = physical._write_timeout = None
             physical._current_timeout = None
-            physical._rfile = io.BufferedReader(_Patient(physical))
+            physical._rfile = io.BufferedReader(Patient(physical))
         return physical
 
     @property
@@ -445,24 +443,3 @@ class Physical(Packets):
                 self.cancel(_DRAIN)
         elif now >= self._ends:
             raise too_late()
-
-
-class _Patient(io.RawIOBase):
-    """The bytes a physical connection receives, for a buffer in front of it."""
-
-    def __init__(self, physical: Physical) -> None:
-        self._physical = physical
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        return self._physical.receive(buffer)
-
-
-def too_late() -> DeadlineExceededError:
-    """Return the error of a statement that was cancelled at its deadline."""
-    return DeadlineExceededError(
-        "the statement's deadline passed and it was cancelled. Give it more time with "
-        "timeout=, or make it do less"
-    )

@@ -19,7 +19,7 @@ from pymysql.constants import CR, ER
 from globaldb.core.mysql.faults import mysql_refuses_writes
 from globaldb.core.trip import LinkStatus
 from globaldb.drivers.pymysql import greeting, position, words
-from globaldb.drivers.pymysql.physical import too_late
+from globaldb.drivers.pymysql.network import too_late
 from globaldb.drivers.pymysql.repeat import Recording, shown
 from globaldb.drivers.pymysql.translate import GOODBYES, INTERRUPTED, number, unsigned
 from globaldb.errors import Error
