@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from globaldb.core.statement import Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -125,11 +127,33 @@ def _quoted(name: str) -> str:
 POSTGRESQL: Final = PostgresqlIdiom()
 
 
+#: Of MySQL: what may do anything, and so commit. A procedure's name tells nothing, nor
+#: that of a prepared statement.
+_COMMANDS: Final = frozenset(("CALL", "EXECUTE"))
+_OPAQUE: Final = frozenset(
+    ("opaque_body", "unknown_statement", "unparsable", "too_long", "administration")
+)
+
+
 def may_commit(statement: Statement, idiom: Idiom) -> bool:
     """Whether *statement* may by itself commit what is before it, or a part of its own.
 
-    A procedure may where transactions are begun anew inside others.
+    What it runs may where transactions are begun anew inside others.
     """
     if statement.multiple or idiom.commits_first(statement):
         return True
-    return statement.command == "CALL" and idiom.begins_anew
+    opaque = statement.command in _COMMANDS or statement.reason in _OPAQUE
+    return opaque and idiom.begins_anew
+
+
+def outlives(statement: Statement, idiom: Idiom) -> bool:
+    """Whether what *statement* does may stay although its transaction is undone.
+
+    Not every engine of MySQL's takes part in transactions.
+    """
+    if may_commit(statement, idiom):
+        return True
+    return idiom.begins_anew and statement.verdict not in (
+        Verdict.READ,
+        Verdict.NODE_LOCAL,
+    )

@@ -219,6 +219,32 @@ def test_a_connection_lost_in_a_transaction_has_applied_nothing(lab, conn):
     assert [value(conn, READ, (key,)) for key in (1, 2)] == [0, 0]
 
 
+@pytest.mark.parametrize("first", [True, False], ids=["first", "later"])
+def test_a_call_that_may_have_committed_is_of_unknown_outcome(lab, conn, first):
+    elsewhere(lab, "DROP PROCEDURE IF EXISTS apart")
+    body = f"BEGIN {UPDATE % 'i'}; COMMIT; END"
+    elsewhere(lab, f"CREATE PROCEDURE apart(i int) {body}")
+    if not first:
+        run(conn, UPDATE, (1,))
+    lab.cut(FAR, "us-west-2-1", "reply", containing="apart")
+    with pytest.raises(globaldb.OutcomeUnknownError):
+        run(conn, "CALL apart(2)")
+    conn.rollback()
+    assert value(conn, READ, (2,)) == 1, "once"
+
+
+def test_a_first_write_whose_answer_is_lost_is_not_made_twice(lab, conn):
+    elsewhere(lab, "DROP TABLE IF EXISTS plain")
+    elsewhere(lab, "CREATE TABLE plain (k int) ENGINE = MyISAM")
+    lab.cut(FAR, "us-west-2-1", "reply", containing="INSERT")
+    with pytest.raises(globaldb.NodeLostError):
+        run(conn, "INSERT INTO plain VALUES (1)")
+    conn.rollback()
+    with admin(lab) as writer:
+        writer.execute("SELECT count(*) FROM plain")
+        assert writer.fetchone()[0] == 1, "this engine knows no rollback"
+
+
 def test_a_commit_whose_answer_is_lost_is_of_unknown_outcome(lab, conn):
     run(conn, UPDATE, (1,))
     lab.cut(FAR, "us-west-2-1", "reply", containing="COMMIT")

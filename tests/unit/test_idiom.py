@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from globaldb.core.mysql.classify import classify
+from globaldb.core.idiom import POSTGRESQL, may_commit, outlives
+from globaldb.core.mysql.classify import Dialect, classify
 from globaldb.core.mysql.idiom import MysqlIdiom
 from globaldb.core.settings import SettingsBook, replay
 from globaldb.core.transaction import Transaction, TransactionMode
@@ -78,3 +79,34 @@ def test_the_next_borrower_of_a_connection_undoes_what_it_does_not_want(name, un
 )
 def test_a_definition_commits_first(sql, commits):
     assert MYSQL.commits_first(classify(sql)) is commits
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "CALL p(1)",
+        "EXECUTE s",
+        "EXECUTE IMMEDIATE 'CALL p(1)'",
+        "BEGIN NOT ATOMIC COMMIT; END",
+        "IF 1 THEN COMMIT; END IF",
+        "SET PASSWORD = 'x'",
+        "FROBNICATE",
+        "ANALYZE TABLE t",
+        "SELECT 1; COMMIT",
+    ],
+)
+def test_what_may_commit_by_itself_is_known(sql):
+    statement = classify(sql, dialect=Dialect(mariadb=True))
+    assert may_commit(statement, MYSQL)
+    assert outlives(statement, MYSQL)
+
+
+@pytest.mark.parametrize(
+    ("sql", "stays"),
+    [("INSERT INTO t VALUES (1)", True), ("SELECT 1", False)],
+)
+def test_not_every_engine_takes_part_in_a_transaction(sql, stays):
+    statement = classify(sql)
+    assert not may_commit(statement, MYSQL)
+    assert outlives(statement, MYSQL) is stays
+    assert not outlives(statement, POSTGRESQL)

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.faults import FaultVerdict, Sent
+from globaldb.core.idiom import may_commit
 from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route, Target, decide, refuse_write
 from globaldb.core.statement import (
@@ -273,10 +274,10 @@ async def _on_lease(session: Session, work: Work) -> None:
     if capture and reply.position is None and reply.sent:
         session.books.lost_position()
     defining = session.defining
-    commits |= work.statement.multiple
+    script = may_commit(work.statement, session.idiom)
     # What has been prepared stays, whatever becomes of its connection.
-    commits |= isinstance(work.statement.action, PrepareTransaction)
-    tx.take_in(session, node, lease, reply, script=commits)
+    script |= isinstance(work.statement.action, PrepareTransaction)
+    tx.take_in(session, node, lease, reply, script=script)
     _succeeded(session, work)
     if isinstance(work.statement.action, PrepareTransaction):
         session.cluster.catalog.prepared(work.statement.action.gid, defining)

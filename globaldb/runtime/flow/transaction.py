@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import Fault, FaultVerdict, Sent, verdict
+from globaldb.core.idiom import may_commit, outlives
 from globaldb.core.lending import Outcome
 from globaldb.core.outcome import Fate
 from globaldb.core.routing import Fence, Route
@@ -74,7 +75,8 @@ async def first_statement(session: Session, work: Work, placed: Placed) -> None:
         )
         reply = await _run(session, work, node, lease)
     session.route = _route(session, work, node, reason)
-    take_in(session, node, lease, reply, script=work.statement.multiple)
+    script = may_commit(work.statement, session.idiom)
+    take_in(session, node, lease, reply, script=script)
     pin_what_was_written(session)
 
 
@@ -92,10 +94,16 @@ def _try_again(session: Session, work: Work, reply: Reply, reason: str) -> bool:
     if work.statement.multiple or work.statement.alone:
         return False
     at_reader = reason in ON_READER
-    return may_begin_again(session, reply, at_reader=at_reader)
+    return may_begin_again(session, work.statement, reply, at_reader=at_reader)
 
 
-def may_begin_again(session: Session, reply: Reply, *, at_reader: bool = False) -> bool:
+def may_begin_again(
+    session: Session,
+    statement: Statement | None,
+    reply: Reply,
+    *,
+    at_reader: bool = False,
+) -> bool:
     """Whether what has just failed to begin on the lease held may begin elsewhere."""
     lease, node = session.lease, session.node
     if reply.error is None or lease is None or node is None:
@@ -106,6 +114,10 @@ def may_begin_again(session: Session, reply: Reply, *, at_reader: bool = False) 
             return False
         session.cluster.demoted(node.name)
         return True
+    if statement is not None and outlives(statement, session.idiom):
+        alone = Sent.STATEMENT if reply.sent else Sent.NOTHING
+        if verdict(fault, alone, writes=True) is FaultVerdict.UNKNOWN:
+            return False
     again = verdict(fault, Sent.FIRST, writes=True) is FaultVerdict.ELSEWHERE
     return again and wanted(reply)
 
@@ -142,8 +154,8 @@ def take_in(
 ) -> None:
     """Update the books after a statement inside a transaction; raise its error.
 
-    A *script* may have committed by itself before its connection was lost, as may what
-    commits before it begins.
+    A *script*, which may commit by itself, may have done so before its connection was
+    lost.
     """
     settle(session, lease, node, reply)
     transaction = session.transaction

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.faults import READ_ELSEWHERE
+from globaldb.core.idiom import may_commit
 from globaldb.core.journal import Journal
 from globaldb.core.routing import READS, Fence, Route, refuse_write
 from globaldb.core.settings import after_rollback
@@ -197,7 +198,8 @@ async def move(session: Session, work: Work | None) -> None:
         return
     session.failed(work.statement, reply)
     session.route = _route(work.statement, node, _MOVED, Fence.EXACT)
-    tx.take_in(session, node, lease, reply, script=work.statement.multiple)
+    script = may_commit(work.statement, session.idiom)
+    tx.take_in(session, node, lease, reply, script=script)
     tx.pin_what_was_written(session)
 
 
@@ -236,7 +238,7 @@ async def _arrive(
         trip = replace(trip, repeats=done)
         call = None if work is None else work.call
         reply = await send(session, lease, call, trip, deadline)
-        if once or not tx.may_begin_again(session, reply):
+        if once or not tx.may_begin_again(session, statement, reply):
             return reply, node, lease
         session.drop_lease()
         once = True
