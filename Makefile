@@ -54,7 +54,7 @@ check: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m pytest -q tests/unit tests/spec tests/property tests/verify
+	@$(BIN)/python -m pytest -q -n 2 tests/unit tests/spec tests/property tests/verify
 
 histories: $(STAMP)
 	@GLOBALDB_EXAMPLES=$${GLOBALDB_EXAMPLES:-5000} $(BIN)/python -m pytest -k random \
