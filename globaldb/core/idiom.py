@@ -133,6 +133,8 @@ _COMMANDS: Final = frozenset(("CALL", "EXECUTE"))
 _OPAQUE: Final = frozenset(
     ("opaque_body", "unknown_statement", "unparsable", "too_long", "administration")
 )
+#: What only raises an error.
+_SIGNALS: Final = frozenset(("SIGNAL", "RESIGNAL"))
 
 
 def may_commit(statement: Statement, idiom: Idiom) -> bool:
@@ -142,8 +144,9 @@ def may_commit(statement: Statement, idiom: Idiom) -> bool:
     """
     if statement.multiple or idiom.commits_first(statement):
         return True
-    opaque = statement.command in _COMMANDS or statement.reason in _OPAQUE
-    return opaque and idiom.begins_anew
+    if statement.command in _SIGNALS or not idiom.begins_anew:
+        return False
+    return statement.command in _COMMANDS or statement.reason in _OPAQUE
 
 
 def outlives(statement: Statement, idiom: Idiom) -> bool:

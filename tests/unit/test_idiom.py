@@ -103,7 +103,11 @@ def test_what_may_commit_by_itself_is_known(sql):
 
 @pytest.mark.parametrize(
     ("sql", "stays"),
-    [("INSERT INTO t VALUES (1)", True), ("SELECT 1", False)],
+    [
+        ("INSERT INTO t VALUES (1)", True),
+        ("SIGNAL SQLSTATE '45000'", True),
+        ("SELECT 1", False),
+    ],
 )
 def test_not_every_engine_takes_part_in_a_transaction(sql, stays):
     statement = classify(sql)
