@@ -168,17 +168,21 @@ def status(server: Any, xid: int) -> str:
 
 
 def test_a_commit_that_was_not_answered_is_seen_by_its_session_at_a_reader(
-    lab: Lab, conn: Connection
+    lab: Lab,
 ) -> None:
-    commit = held_by_a_standby(lab, conn)
-    with admin(lab, lab.writer().name) as writer:
-        set_standby(writer, "")
-    assert commit.wait() is None
-    caught_up(lab)
-    with conn.using(route="reader"):
-        assert one(conn.execute("SELECT n FROM o")) == (1,)
-    assert conn.last_route.role is Role.READER
-    assert not conn.session.books.position_unknown
+    # Beside the reader, wherever an earlier test has left the writer.
+    reader = next(each for each in lab.nodes if each.name == other(lab))
+    with cluster(lab, reader.region, connect_timeout=30) as found:
+        with found.connect() as conn:
+            commit = held_by_a_standby(lab, conn)
+            with admin(lab, lab.writer().name) as writer:
+                set_standby(writer, "")
+            assert commit.wait() is None
+            caught_up(lab)
+            with conn.using(route="reader"):
+                assert one(conn.execute("SELECT n FROM o")) == (1,)
+            assert conn.last_route.role is Role.READER
+            assert not conn.session.books.position_unknown
 
 
 def test_a_commit_under_way_is_asked_for_again_until_it_has_ended(
