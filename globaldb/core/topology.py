@@ -123,6 +123,17 @@ class Topology:
         nodes = {**self.nodes, name: NodeState(name, region, source=source)}
         return self._next(nodes, self.epoch, changed=True)
 
+    def placed(self, name: str, region: str) -> Topology:
+        """Return the topology after it was found out that node *name* is in *region*.
+
+        What the configuration says of that stands.
+        """
+        before = self.nodes.get(name)
+        if before is None or before.region is not None:
+            return self
+        nodes = {**self.nodes, name: replace(before, region=region)}
+        return self._next(nodes, self.epoch, changed=True)
+
     def dismiss(self, name: str) -> Topology:
         """Return the topology without node *name*. What epoch it had seen stays known."""
         nodes = {known: state for known, state in self.nodes.items() if known != name}

@@ -29,6 +29,8 @@ class Node:
     def __init__(self, address: NodeAddress, cluster: ClusterRuntime) -> None:
         self.address = address
         self.name = str(address)
+        #: Where it is, as its address says, or whoever found that out since.
+        self.region = address.region
         self._cluster = cluster
         #: How far it has certainly replayed: grows with every look at it.
         self.replayed: LogPosition | None = None
@@ -72,11 +74,6 @@ class Node:
         return (
             NodeState(self.name, self.region, problem=_GONE) if state is None else state
         )
-
-    @property
-    def region(self) -> str | None:
-        """Where it is."""
-        return self.address.region
 
     @property
     def load(self) -> int:

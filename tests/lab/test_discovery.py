@@ -247,6 +247,15 @@ def test_the_records_of_a_service_list_the_nodes(aurora: Lab):
         assert {state.region for state in states} == {HOME, FAR}
 
 
+def test_a_node_named_without_a_region_is_where_it_says_it_is(aurora: Lab):
+    host = aurora.options(FAR, READER)["host"]
+    with finding(aurora, f"host={host}", patterns=False) as cluster:
+        until(lambda: [s.region for s in cluster.topology.nodes.values()] == [FAR])
+        with cluster.connect() as conn:
+            conn.cursor().execute("SELECT 1")
+            assert conn.last_route.region == FAR
+
+
 def test_without_an_answer_the_first_connection_says_why(pg: Lab):
     url = found_by(pg, "srv=nowhere.lab", "connect_timeout=2")
     with globaldb.Cluster(url) as cluster:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from globaldb.config.address import NodeAddress, address_of
 from globaldb.core.endpoints import EndpointKind, parse_endpoint, stands_for_others
 from globaldb.core.membership import Membership, Present, second_names
+from globaldb.core.topology import Topology
 from globaldb.errors import ConfigurationError
 from globaldb.runtime import events
 from globaldb.runtime.discovery.names import Names
@@ -135,6 +137,7 @@ class Discovery:
         with self._lock:
             if self._stopped:
                 return
+            self._place()
             self._membership, changes = self._membership.take(finding, self._present())
             for problem in (*finding.problems, *changes.remarks):
                 self._remark(problem)
@@ -149,6 +152,16 @@ class Discovery:
                 "; ".join((*finding.problems, *changes.remarks)) or found
             )
         self._hint(changes)
+
+    def _place(self) -> None:
+        """Note where nodes are that were named without a region."""
+        for name, region in self._surveys.regions.items():
+            node = self._cluster.nodes.get(name)
+            if node is not None and node.region is None:
+                node.region = region
+                self._cluster.restate(
+                    partial(Topology.placed, name=name, region=region)
+                )
 
     def _failed(self, problem: str) -> None:
         """Take in that a source has told nothing, which may be all there is."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from globaldb.config.address import REGION
 from globaldb.core.lending import Outcome
 from globaldb.core.membership import Finding
 
@@ -51,6 +52,8 @@ class Surveys:
         self._patterns = patterns
         #: What nodes call themselves, as long as they answer; None where they do not.
         self.identifiers: dict[str, str | None] = {}
+        #: Where nodes say that they are, where they know.
+        self.regions: dict[str, str] = {}
 
     @property
     def pause(self) -> float:
@@ -125,6 +128,8 @@ class Surveys:
             node.pool.checkin(lease, outcome)
         if survey is not None:
             self.identifiers[node.name] = survey.own
+            if survey.region is not None and REGION.fullmatch(survey.region):
+                self.regions[node.name] = survey.region
         return survey
 
     def _finding(self, survey: Survey, node: Node) -> Finding:
