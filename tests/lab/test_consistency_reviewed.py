@@ -16,6 +16,7 @@ from promises import (
     cluster,
     one,
     table,
+    until,
     within,
 )
 
@@ -291,7 +292,13 @@ def test_a_two_phase_transaction_may_read_first(lab: Lab, conn: Connection) -> N
     begin_reading(conn)
     conn.tpc_prepare()
     conn.tpc_commit()
-    begin_reading(conn)
+
+    def reads_nearby() -> bool:
+        conn.rollback()
+        conn.execute("SELECT v FROM rv WHERE id = 1")
+        return bool(conn.last_route.role.value == "reader")
+
+    until(reads_nearby)
 
 
 def test_a_reader_that_hangs_does_not_hold_up_the_move(

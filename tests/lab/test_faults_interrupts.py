@@ -206,14 +206,14 @@ def read_slowly(conn: Connection, _key: int) -> None:
 
 def test_a_cancelled_read_is_not_repeated_on_another_node(conn: Connection) -> None:
     for _ in range(10):
-        with pytest.raises(globaldb.OperationalError), within(0.3):
+        with pytest.raises(globaldb.OperationalError), within(2.0):
             interrupted_read(conn)
         assert conn.last_route.tried == ()
 
 
 def interrupted_read(conn: Connection) -> None:
     with by_another_thread(conn, 0.03):
-        conn.execute("SELECT pg_sleep(0.5)")
+        conn.execute("SELECT pg_sleep(3)")
 
 
 @pytest.mark.parametrize(
