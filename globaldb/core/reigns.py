@@ -49,11 +49,12 @@ class Reigns:
         """The number of the present reign; 0 while none is known."""
         return _BEFORE + len(self.past) if self.past else 0
 
-    def observe(self, sample: Sample) -> tuple[Reigns, int]:
+    def observe(self, sample: Sample, *, contested: bool = False) -> tuple[Reigns, int]:
         """Take in what a server says; return what is known now, and its epoch.
 
         The epoch is 0 where positions name no servers. A server that was the writer
         once and does not know that there was another since has an older one.
+        *contested* says that the present writer answers, and calls itself that.
         """
         if not sample.source:
             return self, 0
@@ -67,19 +68,22 @@ class Reigns:
         if present.source == sample.source:
             present = replace(present, seen=sample.history)
             return replace(self, past=(*self.past[:-1], present)), self.epoch
-        if not self._succeeds(sample.source, sample.history, present):
+        if not self._succeeds(reign, present, contested=contested):
             return self, _BEFORE
         known = Reigns((*self.past, reign))
         return known, known.epoch
 
-    def _succeeds(self, source: str, history: GtidSet, present: Reign) -> bool:
-        """Whether *source*, which has *history*, became the writer after *present*."""
-        if self.followers & {source, present.source}:
+    def _succeeds(self, new: Reign, present: Reign, *, contested: bool) -> bool:
+        """Whether *new*, by what it has, became the writer after *present*."""
+        if new.source in self.followers:
             return True
-        last = history.last(present.source)
-        if last >= present.seen.last(present.source) > 0:
-            return True
-        if present.wrote and last > present.began.last(present.source):
-            return True
-        reigned = any(reign.source == source for reign in self.past)
-        return not reigned and not present.seen.last(source)
+        abdicated = present.source in self.followers
+        last = new.began.last(present.source)
+        heir = last >= present.seen.last(present.source) > 0 or (
+            present.wrote and last > present.began.last(present.source)
+        )
+        if any(reign.source == new.source for reign in self.past):
+            # Of two that replicate each other, and both let be written to, one is
+            # enough; and what knows nothing of its successor's writes is not the next.
+            return not contested and (heir or (abdicated and not present.wrote))
+        return heir or abdicated or not present.seen.last(new.source)

@@ -76,6 +76,9 @@ class NodeState:
     problem: str | None = None
     #: Who has told that there is this node.
     source: str = CONFIGURED
+    #: It called itself the writer, and another one was believed: so it is not believed
+    #: again before it has been a reader, or the other one is the writer no more.
+    overruled: bool = False
 
     @property
     def latency(self) -> float | None:
@@ -102,8 +105,8 @@ class NodeState:
 class Topology:
     """Every node at one instant. ``version`` grows with each change that matters.
 
-    ``epoch`` is the timeline of the newest writer seen. A process that has seen an
-    epoch never believes a writer of an older one again.
+    ``epoch`` is the newest timeline that any node has told of. A process that has seen
+    an epoch never believes a writer of an older one again.
     """
 
     nodes: Mapping[str, NodeState] = field(default_factory=dict)
@@ -162,31 +165,50 @@ class Topology:
         A node is the writer when it says so and no node with a newer epoch
         disagrees: an old writer that came back is UNKNOWN until it has rejoined.
         """
-        before = self.nodes[name]
-        role = sample.role
-        epoch = self.epoch
-        if role is Role.WRITER:
-            # A server that cannot tell its timeline is believed.
-            if 0 < sample.position.timeline < epoch:
-                role = Role.UNKNOWN
-            epoch = max(epoch, sample.position.timeline)
+        before, timeline = self.nodes[name], sample.position.timeline
+        claims = sample.role is Role.WRITER
+        why_not = self._why_not(before, timeline) if claims else None
         response = before.response
         if not response.readings:
             response = response.read(sample.latency)
         state = replace(
             before,
-            role=role,
+            role=sample.role if why_not is None else Role.UNKNOWN,
             region=before.region or sample.region,
             position=sample.position,
             sampled_at=sample.asked_at,
             response=response,
-            problem=None if role is not Role.UNKNOWN else _OLD,
+            problem=why_not,
+            overruled=why_not is not None,
         )
         nodes = dict(self.nodes)
         nodes[name] = state
-        if role is Role.WRITER:
+        if state.role is Role.WRITER:
             _demote_others(nodes, name)
-        return self._next(nodes, epoch, changed=not _same_part(before, state))
+        known = self._next(nodes, self.epoch, changed=not _same_part(before, state))
+        if claims:
+            return replace(known, epoch=max(known.epoch, timeline))
+        # A reader that follows a promotion may be heard of before the new writer is.
+        return known.learned(timeline) if sample.position else known
+
+    def _why_not(self, node: NodeState, timeline: int) -> str | None:
+        """Say why *node*, which says that it is the writer, is not; None if it is.
+
+        Of two in one epoch the one that is believed stays so while it answers: the
+        other one was promoted from an older state. Where no epochs are told, the one
+        that came last was promoted.
+        """
+        if timeline > self.epoch:
+            return None
+        if 0 < timeline < self.epoch:
+            return _OLD
+        rivals = [
+            state
+            for state in self.nodes.values()
+            if state.name != node.name and state.role is Role.WRITER
+        ]
+        lasting = timeline and any(state.problem is None for state in rivals)
+        return _SUPERSEDED if rivals and (node.overruled or lasting) else None
 
     def lose(self, name: str, problem: str) -> Topology:
         """Return the topology after *name* did not answer, for the reason given."""
@@ -210,7 +232,7 @@ class Topology:
         if epoch <= self.epoch:
             return self
         nodes = {
-            name: replace(state, role=Role.UNKNOWN, problem=_OLD)
+            name: replace(state, role=Role.UNKNOWN, problem=_OLD, overruled=True)
             if state.role is Role.WRITER
             else state
             for name, state in self.nodes.items()
@@ -234,10 +256,12 @@ class Topology:
 
 
 def _demote_others(nodes: dict[str, NodeState], writer: str) -> None:
-    """Two writers cannot both be right: the one that answered last is believed."""
+    """Two writers cannot both be right."""
     for name, state in nodes.items():
         if name != writer and state.role is Role.WRITER:
-            nodes[name] = replace(state, role=Role.UNKNOWN, problem=_SUPERSEDED)
+            nodes[name] = replace(
+                state, role=Role.UNKNOWN, problem=_SUPERSEDED, overruled=True
+            )
 
 
 def _same_part(before: NodeState, after: NodeState) -> bool:

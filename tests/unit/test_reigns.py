@@ -57,6 +57,28 @@ def test_an_old_writer_that_came_back_in_order_may_reign_again():
     assert heard(*there, again)[1] == [2, 3, 4]
 
 
+def test_of_two_that_follow_each_other_and_both_claim_one_reigns_on():
+    """Each has all that the other one wrote: changing sides would never end."""
+    one, two = sample(1, "0-1-100"), sample(2, "0-1-100,0-2-101")
+    reigns, _ = heard(one, two)
+    reigns, epoch = reigns.observe(sample(1, "0-1-102,0-2-101"), contested=True)
+    assert epoch == 1
+    reigns, epoch = reigns.observe(sample(2, "0-1-102,0-2-103"), contested=True)
+    assert epoch == 3
+    # The one that reigns is lost.
+    assert reigns.observe(sample(1, "0-1-104,0-2-103"))[1] == 4
+
+
+def test_an_old_writer_is_not_believed_because_its_successor_pauses():
+    """The successor restarts, read only until somebody opens it."""
+    old, successor = sample(1, "0-1-100"), sample(2, "0-1-100,0-2-105")
+    writes_on = sample(2, "0-1-100,0-2-110")
+    pauses = sample(2, "0-1-100,0-2-110", Role.READER)
+    back = sample(1, "0-1-103")
+    assert heard(old, successor, writes_on, pauses, back)[1] == [2, 3, 3, 3, 1]
+    assert heard(old, successor, writes_on, pauses, writes_on)[1][-1] == 3
+
+
 def test_an_old_writer_is_not_believed():
     topology = Topology.of({"one": None, "two": None})
     _, (first, second, third) = heard(

@@ -70,10 +70,54 @@ def test_an_old_writer_that_comes_back_is_not_believed_until_it_has_rejoined() -
     assert topology.nodes["us-1"] in topology.readers
 
 
-def test_of_two_writers_of_one_epoch_the_one_that_answered_last_is_believed() -> None:
-    topology = start(us_1=W).observe("ap-1", sample(W))
+def test_of_two_writers_of_one_epoch_the_one_that_is_believed_stays_so() -> None:
+    """Both were promoted from the same state: changing sides would write to both."""
+    topology = start(us_1=W)
+    for name in ("ap-1", "us-1", "ap-1"):
+        topology = topology.observe(name, sample(W))
+        assert topology.writer is topology.nodes["us-1"]
+    assert topology.nodes["ap-1"].problem == "superseded"
+    assert topology.nodes["ap-1"].claims
+    lost = topology.lose("us-1", "refused")
+    # A moment of silence is no reason to go to the other one.
+    assert lost.observe("ap-1", sample(W)).writer is None
+    over = lost.observe("us-1", sample(R))
+    assert over.observe("ap-1", sample(W)).writer is not None
+
+
+def test_who_claims_to_be_the_writer_when_the_old_one_is_lost_replaces_it() -> None:
+    topology = start(us_1=W, ap_1=R).lose("us-1", "refused")
+    topology = topology.observe("ap-1", sample(W))
     assert topology.writer is topology.nodes["ap-1"]
-    assert not topology.nodes["us-1"].reachable
+    topology = topology.observe("us-1", sample(W))
+    assert topology.writer is topology.nodes["ap-1"]
+
+
+def test_where_no_epochs_are_told_the_writer_that_came_last_stays_it() -> None:
+    topology = start(us_1=R, ap_1=R)
+    for name in ("us-1", "ap-1", "us-1", "ap-1", "us-1"):
+        topology = topology.observe(name, sample(W, timeline=0))
+    assert topology.writer is topology.nodes["ap-1"]
+    topology = topology.lose("ap-1", "no answer")
+    assert topology.observe("us-1", sample(W, timeline=0)).writer is None
+    # It has restarted meanwhile, and still believes in itself.
+    back = topology.lose("us-1", "refused").observe("us-1", sample(W, timeline=0))
+    assert back.writer is None
+    gone = back.dismiss("ap-1").observe("us-1", sample(W, timeline=0))
+    assert gone.writer is gone.nodes["us-1"]
+
+
+def test_a_reader_of_a_newer_timeline_tells_of_the_promotion() -> None:
+    topology = start(us_1=W, ap_1=R).observe("ap-1", sample(R, timeline=2))
+    assert topology.writer is None
+    assert topology.nodes["us-1"].problem == "writer of an old timeline"
+    assert topology.observe("us-1", sample(W, 1)).writer is None
+    assert topology.observe("eu-1", sample(W, 2)).writer is not None
+
+
+def test_a_reader_that_cannot_tell_how_far_it_is_tells_of_no_promotion() -> None:
+    topology = start(us_1=W).observe("ap-1", sample(R, timeline=2, value=0))
+    assert topology.writer is topology.nodes["us-1"]
 
 
 def test_an_epoch_learnt_from_a_token_ends_the_belief_in_an_older_writer() -> None:
@@ -147,8 +191,7 @@ class TopologyMachine(RuleBasedStateMachine):
         timeline=st.integers(1, 4),
     )
     def answer(self, name: str, role: Role, timeline: int) -> None:
-        if role is W:
-            self.newest = max(self.newest, timeline)
+        self.newest = max(self.newest, timeline)
         self.step(self.now.observe(name, sample(role, timeline)))
 
     @rule(name=st.sampled_from([*REGIONS]))
