@@ -86,11 +86,13 @@ def connect(url: str | None = None, **options: Any) -> Any:
     """Open a connection to a database cluster.
 
     *url* is ``postgresql://user:password@/database?region=HERE&node=REGION@HOST:PORT``
-    with a ``node`` for each server; everything in it can be a keyword instead. The
-    connections of a process that are configured alike share one cluster.
+    with a ``node`` for each server, or ``mysql://...``; everything in it can be a
+    keyword instead. The connections of a process that are configured alike share one
+    cluster.
 
-    Raises `ConfigurationError` for options that make no sense and
-    `NoNodeAvailableError` when no node answers.
+    Raises `ConfigurationError` for options that make no sense, and when a package that
+    they need is missing; `NoNodeAvailableError` when no node answers within
+    ``connect_timeout`` seconds.
     """
     from globaldb.dbapi.cluster import connect as open_connection
 

@@ -53,10 +53,14 @@ from globaldb.dbapi.mysql.cursor import RoutedCursor as Cursor
 
 
 def connect(url: str | None = None, **options: Any) -> Connection:
-    """Open a connection; see `globaldb.connect`."""
+    """Open a connection; see `globaldb.connect`.
+
+    Raises `ConfigurationError` for a URL of another engine, too.
+    """
     from globaldb.dbapi.cluster import connect as open_connection
 
     try:
+        options.setdefault("engine", "mysql")
         connection: Connection = open_connection(url, **options)
     finally:
         # Whoever shows an error may show variables: none with a password in it.

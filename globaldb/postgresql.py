@@ -49,10 +49,14 @@ from globaldb.dbapi.postgresql.server_cursor import RoutedServerCursor as Server
 
 
 def connect(url: str | None = None, **options: Any) -> Connection:
-    """Open a connection; see `globaldb.connect`."""
+    """Open a connection; see `globaldb.connect`.
+
+    Raises `ConfigurationError` for a URL of another engine, too.
+    """
     from globaldb.dbapi.cluster import connect as open_connection
 
     try:
+        options.setdefault("engine", "postgresql")
         connection: Connection = open_connection(url, **options)
     finally:
         # Whoever shows an error may show variables: none with a password in it.

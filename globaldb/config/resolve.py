@@ -142,7 +142,8 @@ class Gathered:
             if other.value != named[0].value:
                 raise ConfigurationError(
                     f"the engine is {named[0].value} ({named[0].source}) "
-                    f"and {other.value} ({other.source})"
+                    f"and {other.value} ({other.source}); name one. globaldb.connect() "
+                    "takes both, globaldb.postgresql and globaldb.mysql one each"
                 )
         return named[0].value if named else DEFAULTS["engine"]
 

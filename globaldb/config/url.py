@@ -14,6 +14,7 @@ from globaldb.errors import ConfigurationError
 
 HINT = "a / ? # @ : or % in a user, password or database is written %2F %3F %23 %40 %3A %25"
 SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]{0,40}")
+SEPARATORS = frozenset("/?#@:")
 BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -56,9 +57,10 @@ def take_apart(url: str) -> Pieces:
     """Split *url* at its separators."""
     scheme, mark, rest = url.partition("://")
     if not mark or not SCHEME.fullmatch(scheme):
+        advice = "; host=... and the like are given as keywords" if "=" in url else ""
         raise ConfigurationError(
             "this is not a database URL; one looks like "
-            "postgresql://user:password@host:5432/database?consistency=session"
+            f"postgresql://user:password@host:5432/database?consistency=session{advice}"
         )
     body, _, query = rest.partition("?")
     authority, _, database = body.partition("/")
@@ -94,7 +96,8 @@ def split_query(query: str) -> list[tuple[str, str]]:
         if not part:
             continue
         name, equals, value = part.partition("=")
-        if not equals:
+        # A ? in a password leaves the rest of it, and the host, in place of a name.
+        if not equals or not SEPARATORS.isdisjoint(name):
             raise ConfigurationError(
                 f"the URL has something behind '?' that is not name=value; {HINT}"
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from time import monotonic
@@ -9,10 +10,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from globaldb.config import Config, configure
 from globaldb.core.knowledge import Knowledge, Language
+from globaldb.errors import ConfigurationError
 from globaldb.runtime.cluster import ClusterRuntime
 
 if TYPE_CHECKING:
     from globaldb.core.topology import Topology
+
+
+logger = logging.getLogger("globaldb")
 
 
 class Cluster:
@@ -20,6 +25,9 @@ class Cluster:
 
     ``Cluster(url, **options)`` reads its configuration and opens nothing; the first
     `connect` does. Use it as a context manager, or `close` it.
+
+    Raises `ConfigurationError` for options that make no sense, and when the driver of
+    the engine is not installed. What may surprise in them is logged (``remark``).
     """
 
     def __init__(self, url: str | None = None, **options: Any) -> None:
@@ -39,6 +47,8 @@ class Cluster:
 
     def _start(self, config: Config) -> None:
         self.config = config
+        for note in config.notes:
+            logger.warning("remark %s", note)
         surface, driver, language = _engine(config)
         knowledge = Knowledge(
             language,
@@ -54,8 +64,11 @@ class Cluster:
         """Return a new connection.
 
         *driver* holds what the engine's own ``connect`` takes as objects; psycopg:
-        *row_factory*, *cursor_factory* and *context*; PyMySQL: *cursorclass*, *conv*. Raises `NoNodeAvailableError`
-        when no node answers within ``connect_timeout`` seconds.
+        *row_factory*, *cursor_factory* and *context*; PyMySQL: *cursorclass*, *conv*.
+
+        Raises `NoNodeAvailableError` when no node answers within ``connect_timeout``
+        seconds, `ConfigurationError` when a package that an option needs is missing,
+        and `InterfaceError` once the cluster was closed.
         """
         try:
             self.runtime.ready(monotonic() + self.config.connect_timeout)
@@ -89,8 +102,16 @@ class Cluster:
 
 
 def _engine(config: Config) -> tuple[Any, Any, Language]:
-    if config.engine == "mysql":
-        return _mysql(config)
+    try:
+        return _mysql(config) if config.engine == "mysql" else _postgresql()
+    except ImportError as missing:
+        raise ConfigurationError(
+            f"the driver for {config.engine} cannot be imported ({missing}): "
+            f"pip install 'globaldb[{config.engine}]'"
+        ) from missing
+
+
+def _postgresql() -> tuple[Any, Any, Language]:
     from globaldb.core.lexer.postgresql import tokenize
     from globaldb.core.postgresql.classify import classify
     from globaldb.core.postgresql.touched import touched
@@ -143,9 +164,8 @@ def shared(config: Config) -> Cluster:
 def connect(url: str | None = None, **options: Any) -> Any:
     """Open a connection; one shared cluster per configuration and process.
 
-    *url* and *options* are described in docs/configuration.md. Raises
-    `ConfigurationError` for options that make no sense, `NoNodeAvailableError` when
-    no node answers.
+    *url* and *options* are described in docs/configuration.md. Raises as `Cluster` and
+    its `connect` do.
     """
     driver = {name: options.pop(name) for name in _OBJECTS & options.keys()}
     try:

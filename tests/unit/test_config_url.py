@@ -87,6 +87,7 @@ def test_an_unescaped_at_sign_or_hash_in_the_password_is_part_of_it(read):
     ("url", "message"),
     [
         ("host=h dbname=shop", "this is not a database URL"),
+        ("host=h dbname=shop", "given as keywords"),
         ("", "this is not a database URL"),
         ("oracle://h/db", "scheme is 'oracle'; it must be postgresql"),
         ("postgresql+psycopg://h/db", "write postgresql:// alone"),
@@ -101,6 +102,7 @@ def test_an_unescaped_at_sign_or_hash_in_the_password_is_part_of_it(read):
         ("postgresql://a b/db", "the host in the URL is not a name"),
         ("postgresql://h/a/b", "holds a / or @"),
         ("postgresql://h/db?region", "not name=value"),
+        ("postgresql://u:a@b/c?d@/db?region=eu", "not name=value"),
         ("postgresql://h/db%zz", "two hexadecimal digits"),
         ("postgresql://h/%ff", "not UTF-8"),
         ("postgresql://h/%00", "null character"),
@@ -137,6 +139,7 @@ def test_an_error_shows_the_url_without_its_secrets(read):
         ("postgresql://u@h/db?region=eu", "postgresql://u@h/db?region=eu"),
         ("postgresql://u:p@[::1]:1/db", "postgresql://u:***@[::1]:1/db"),
         ("postgresql://u:p/q@h/db", "postgresql://***"),
+        ("postgresql://u:p@s/w?rd@/db?region=eu", "postgresql://***"),
         ("postgresql:///?node=u:p@h", "postgresql:///?node=***"),
         (
             "postgresql:///?token_secret=p&pass%77ord=q",
