@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
         cluster.runtime.knowledge.update(catalog_of(cluster.config))
         with contextlib.suppress(globaldb.NoNodeAvailableError):
             patience = monotonic() + cluster.config.connect_timeout
-            cluster.runtime.await_writer(patience)
+            cluster.runtime.awaiting.writer(patience)
         for sql in _given(args.statement):
             route = connection.explain_route(sql)
             print(

@@ -189,7 +189,7 @@ class CatalogKeeper:
         deadline = monotonic() + _PATIENCE
         try:
             if from_writer:
-                return self._ask(cluster.await_writer(deadline), deadline)
+                return self._ask(cluster.awaiting.writer(deadline), deadline)
             node = cluster.pick()
             return None if node is None else self._ask(node, deadline)
         except Exception as error:  # noqa: BLE001 - whatever it is, it can be done without

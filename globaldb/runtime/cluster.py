@@ -17,14 +17,16 @@ from globaldb.core.selection import less_loaded
 from globaldb.core.shapes import Shapes
 from globaldb.core.timelines import Timelines
 from globaldb.core.topology import CONFIGURED, Role, Topology
-from globaldb.errors import InterfaceError, NoNodeAvailableError
+from globaldb.errors import InterfaceError
 from globaldb.runtime import events
+from globaldb.runtime.awaiting import Awaiting
 from globaldb.runtime.catalog import CatalogKeeper
 from globaldb.runtime.discovery.keeper import Discovery
 from globaldb.runtime.entrance import Entrance
 from globaldb.runtime.freshness import Freshness, ask_writer
 from globaldb.runtime.heard import Heard
 from globaldb.runtime.lookout import Lookout
+from globaldb.runtime.members import Members
 from globaldb.runtime.monitor import Monitor
 from globaldb.runtime.nearby import Nearby
 from globaldb.runtime.node import Node
@@ -58,23 +60,13 @@ class ClusterRuntime:
         self.random = Random()
         self.entrance = Entrance(config, driver)
         self.worker = Worker(threads=_threads(len(config.nodes)))
-        nodes = [Node(address, self) for address in config.nodes]
-        #: Never changed in place: another mapping comes when a node comes or goes.
-        self.nodes: Mapping[str, Node] = {node.name: node for node in nodes}
-        #: Nodes that have left: whoever still holds a name finds what it meant.
-        self._left: dict[str, Node] = {}
+        self._members = Members(Node(address, self) for address in config.nodes)
         #: Others may yet come to the nodes there are.
         self.may_grow = False
-        #: No node is known yet, and somebody is looking for the first.
-        self.seeking = not nodes
         self._changed = threading.Condition()
         self.topology = Topology.of({n.name: n.region for n in self.nodes.values()})
         #: Who shares the reads.
         self.nearby = Nearby(config)
-        #: Sessions that wait for a writer to be known.
-        self.awaiting = 0
-        self._failed_once: set[str] = set()
-        self._unfound = "no node is known"
         self.heard = Heard()
         self.freshness = self._new_freshness()
         self.lookout = Lookout(self)
@@ -95,6 +87,7 @@ class ClusterRuntime:
         self.store = open_store(config)
         self.sessions: weakref.WeakSet[Any] = weakref.WeakSet()
         self._closed = False
+        self.awaiting = Awaiting(self, self._changed)
         _clusters.add(self)
 
     # Sessions.
@@ -111,48 +104,9 @@ class ClusterRuntime:
         """
         self._refuse_closed()
         self.monitor.start()
-        self.seeking = not self.nodes
+        self.awaiting.seeking = not self.nodes
         self.discovery.start()
-        topology = self.topology
-        if any(state.reachable for state in topology.nodes.values()):
-            return
-        self._failed_once.clear()
-        self.monitor.hurry()
-        self._wait_for(lambda: self._any_reachable() or self._all_failed(), deadline)
-        if not self._any_reachable():
-            nodes = self.nodes.values()
-            error = NoNodeAvailableError(
-                f"no node of the cluster answers: {self._why()}"
-            )
-            error.retryable = not nodes or not all(node.barred for node in nodes)
-            raise error
-
-    def await_writer(self, deadline: float) -> Node:
-        """Return the writer, waiting for one to be known until *deadline*."""
-        state = self.topology.writer
-        if state is None:
-            self._search(lambda: self.topology.writer is not None, deadline)
-            state = self.topology.writer
-        if state is None:
-            raise NoNodeAvailableError(
-                f"no writer is known; nothing was sent. {self._why()}. Try again "
-                "when the failover is over"
-            )
-        return self.node(state.name)
-
-    def await_any(self, deadline: float) -> None:
-        """Wait until a node is known that may serve reads, or until *deadline*."""
-        self._search(lambda: bool(self.near()), deadline)
-
-    def _search(self, found: Callable[[], bool], deadline: float) -> None:
-        # In a forked child nobody may have started it yet.
-        self.monitor.start()
-        self.monitor.search()
-        self.awaiting += 1
-        try:
-            self._wait_for(found, deadline)
-        finally:
-            self.awaiting -= 1
+        self.awaiting.first(deadline)
 
     @property
     def home_region(self) -> str | None:
@@ -182,9 +136,21 @@ class ClusterRuntime:
 
     # Which nodes there are.
 
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """The nodes there are, by name; another mapping when one comes or goes."""
+        return self._members.present
+
+    def find(self, name: str) -> Node | None:
+        """Return the node called *name*, None for one that left long ago."""
+        return self._members.find(name)
+
     def node(self, name: str) -> Node:
-        """Return the node called *name*, also one that has left meanwhile."""
-        return self.nodes.get(name) or self._left[name]
+        """Return the node called *name*, also one that has left a moment ago."""
+        node = self.find(name)
+        if node is None:
+            raise KeyError(name)
+        return node
 
     def admit(self, address: NodeAddress, source: str = CONFIGURED) -> Node:
         """Use the node at *address* too, from now on, as *source* tells; return it.
@@ -196,9 +162,8 @@ class ClusterRuntime:
             if known is not None:
                 return known
             node = Node(address, self)
-            self._left.pop(node.name, None)
-            self.nodes = {**self.nodes, node.name: node}
-            self.seeking = False
+            self._members.add(node)
+            self.awaiting.seeking = False
             self.worker.allow(_threads(len(self.nodes)))
             self.topology = self.topology.admit(node.name, node.region, source)
             self._changed.notify_all()
@@ -212,20 +177,13 @@ class ClusterRuntime:
             node = self.nodes.get(name)
             if node is None:
                 return
-            self._left[name] = node
-            self.nodes = {k: n for k, n in self.nodes.items() if k != name}
-            self._failed_once.discard(name)
+            self._members.remove(node)
+            self.awaiting.left(name)
             self.topology = self.topology.dismiss(name)
             self._changed.notify_all()
         events.node_dismissed(name, why, self.topology.version)
         self.monitor.forget(name)
         node.pool.close()
-
-    def sought(self, problem: str) -> None:
-        """Take in that no node was found, and why."""
-        with self._changed:
-            self.seeking, self._unfound = False, problem
-            self._changed.notify_all()
 
     @property
     def alone(self) -> bool:
@@ -245,9 +203,9 @@ class ClusterRuntime:
                     f"not {self.system})"
                 )
                 self.topology = self.topology.lose(name, problem)
-                self._failed_once.add(name)
+                self.awaiting.failed(name)
             else:
-                self.system = sample.system
+                self.system = sample.system or self.system
                 before, node = self.topology, self.nodes[name]
                 sample = self._numbered(sample)
                 self.timelines = self.timelines.observe(
@@ -308,7 +266,7 @@ class ClusterRuntime:
                 return
             before = self.topology
             self.topology = before.lose(name, problem)
-            self._failed_once.add(name)
+            self.awaiting.failed(name)
             self._report(name, before)
             newly = self.topology.version != before.version
             self._changed.notify_all()
@@ -389,6 +347,7 @@ class ClusterRuntime:
     def forget_after_fork(self) -> None:
         """Start over in a forked child: its parent's connections are not its own."""
         self._changed = threading.Condition()
+        self.awaiting = Awaiting(self, self._changed)
         self.entrance.forget_after_fork()
         for node in self.nodes.values():
             node.pool.forget_after_fork()
@@ -415,32 +374,6 @@ class ClusterRuntime:
     def _refuse_closed(self) -> None:
         if self._closed:
             raise InterfaceError("the cluster is closed")
-
-    def _any_reachable(self) -> bool:
-        return any(state.reachable for state in self.topology.nodes.values())
-
-    def _all_failed(self) -> bool:
-        if self._closed or self.seeking:
-            return self._closed
-        return self._failed_once >= self.nodes.keys()
-
-    def _why(self) -> str:
-        if not self.nodes:
-            return self._unfound
-        return "; ".join(
-            f"{state.name}: {state.problem or 'no answer yet'}"
-            if not state.reachable
-            else f"{state.name}: {state.role.value}"
-            for state in self.topology.nodes.values()
-        )
-
-    def _wait_for(self, condition: Any, deadline: float) -> None:
-        with self._changed:
-            while not condition() and not self._closed:
-                remaining = deadline - monotonic()
-                if remaining <= 0:
-                    return
-                self._changed.wait(remaining)
 
 
 def _threads(nodes: int) -> int:

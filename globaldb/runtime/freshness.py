@@ -154,7 +154,7 @@ def ask_writer(cluster: ClusterRuntime, deadline: float) -> Newest | None:
     None when it cannot be asked, or is not the writer any more.
     """
     try:
-        node = cluster.await_writer(deadline)
+        node = cluster.awaiting.writer(deadline)
         lease = node.pool.checkout(deadline)
     except Error:
         return None

@@ -167,7 +167,7 @@ class Monitor:
         """Wait until the node is to be asked, or something has changed; then ask."""
         watch.wake.clear()
         now = monotonic()
-        searching = self._cluster.topology.writer is None
+        searching = self._searching
         if self._resting() and not watch.hurried:
             watch.node.pool.tick(now)
             watch.wake.wait(_LINGER)
@@ -182,6 +182,13 @@ class Monitor:
         watch.node.pool.tick(monotonic())
         if now - due < _LATE * watch.pace.interval:
             self._hold_silence_against(watch)
+
+    @property
+    def _searching(self) -> bool:
+        """Whether a writer is missed. At first each node is being asked anyway."""
+        cluster = self._cluster
+        missed = cluster.awaiting.sessions or cluster.reign
+        return cluster.topology.writer is None and bool(missed)
 
     def _resting(self) -> bool:
         if len(self._cluster.sessions):
@@ -218,7 +225,7 @@ class Monitor:
         cluster = self._cluster
         used = node.state.role is Role.WRITER or node.state in cluster.near()
         stats = node.pool.stats
-        if (used or cluster.awaiting) and stats.idle < _SPARE:
+        if (used or cluster.awaiting.sessions) and stats.idle < _SPARE:
             node.pool.warm(stats.busy + _SPARE)
 
     def _lose(self, watch: _Watch, error: Exception) -> None:

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 _SLOWER: Final = 20.0
 _PATIENCE: Final = 1.0
 
-#: How often a node is asked again when it is asked for the first time, or comes back
+#: How often a node is asked again when it is asked for the first time, or comes back,
 #: and takes no longer than so many seconds.
 _AGAIN: Final = 2
-_QUICK: Final = 0.02
+_QUICK: Final = 0.05
 
 
 def ask(cluster: ClusterRuntime, node: Node) -> Sample:
@@ -98,14 +98,10 @@ def _ask_anew(cluster: ClusterRuntime, node: Node, patience: float) -> Sample:
 
 def _sample(cluster: ClusterRuntime, node: Node, link: Any, deadline: float) -> Sample:
     sample = cluster.driver.sample(link, deadline)
-    state = node.state
-    if state.latency is not None:
-        return sample
-    if state.sampled_at is not None and sample.latency > _QUICK:
-        # It is back: who waits for it waits for this answer.
+    if node.state.latency is not None or sample.latency > _QUICK:
         return sample
     # The first answer pays for what later ones find warm, and it alone says how near
-    # the node is until the next probe.
+    # the node is until the next probe. Far away that makes no difference.
     for _ in range(_AGAIN):
         again = cluster.driver.sample(link, deadline)
         sample = replace(again, latency=min(sample.latency, again.latency))

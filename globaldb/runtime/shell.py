@@ -113,11 +113,11 @@ class BlockingShell:
 
     async def await_writer(self, deadline: float) -> Node:
         """Wait for a writer to be known."""
-        return self._cluster.await_writer(deadline)
+        return self._cluster.awaiting.writer(deadline)
 
     async def await_any(self, deadline: float) -> None:
         """Wait for a node that may serve reads."""
-        self._cluster.await_any(deadline)
+        self._cluster.awaiting.reader(deadline)
 
     async def ask(self, question: Callable[[], T]) -> T:
         """Return the answer to a *question* that blocks, but not for long."""

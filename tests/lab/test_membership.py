@@ -161,3 +161,18 @@ def test_nothing_is_left_of_a_node_that_has_left(
         found.runtime.dismiss(name, "it was closed down")
         until(lambda: mine not in [thread.name for thread in threading.enumerate()])
         until(lambda: one(reader.execute(connections)) < before)
+
+
+def test_a_node_that_left_long_ago_tells_nothing_of_what_it_has_shown(
+    lab: Lab, found: globaldb.Cluster
+) -> None:
+    name = admit(found, lab, READER)
+    with found.connect() as conn:
+        until(lambda: count(conn) == 0 and conn.last_route.node == name)
+        found.runtime.dismiss(name, "it was closed down")
+        for port in range(1, 100):
+            other = found.runtime.admit(parse_node(f"{HOME}@127.0.0.1:{port}", 5432))
+            found.runtime.dismiss(other.name, "it never was there")
+        assert found.runtime.find(name) is None
+        assert count(conn) == 0
+        assert conn.last_route.role.value == "writer"

@@ -148,7 +148,7 @@ class Discovery:
             self._return_to_names()
         if not self._cluster.nodes:
             found = f"{finding.source} tells of no node that can be reached"
-            self._cluster.sought(
+            self._cluster.awaiting.sought(
                 "; ".join((*finding.problems, *changes.remarks)) or found
             )
         self._hint(changes)
@@ -168,7 +168,7 @@ class Discovery:
         with self._lock:
             self._return_to_names()
         if not self._cluster.nodes:
-            self._cluster.sought(problem)
+            self._cluster.awaiting.sought(problem)
 
     def _admit(self, member: Member, source: str) -> None:
         assert member.place is not None  # noqa: S101 - what `Changes` promises

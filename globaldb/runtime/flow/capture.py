@@ -79,8 +79,8 @@ async def leave_reader(session: Session) -> bool:
     Returns False when that reader can no longer tell: then only the writer will do.
     """
     books = session.books
-    node = session.cluster.node(books.read_node or "")
-    if node.doubted_at >= books.read_ended_at:
+    node = session.cluster.find(books.read_node or "")
+    if node is None or node.doubted_at >= books.read_ended_at:
         # It may be older now than what it showed.
         return False
     state = node.state

@@ -1,0 +1,118 @@
+"""Waiting until some node answers, or one that takes writes, or one for reads."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from globaldb.errors import NoNodeAvailableError
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable
+
+    from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.node import Node
+
+
+class Awaiting:
+    """Whoever waits for a node of *cluster*; *changed* tells of each change to it."""
+
+    def __init__(self, cluster: ClusterRuntime, changed: threading.Condition) -> None:
+        self._cluster = cluster
+        self.changed = changed
+        #: Sessions that wait for a node that will do.
+        self.sessions = 0
+        #: No node is known yet, and somebody is looking for the first.
+        self.seeking = not cluster.nodes
+        self._unfound = "no node is known"
+        self._failed: set[str] = set()
+
+    def failed(self, name: str) -> None:
+        """Take in that node *name* has not answered as a node of this cluster."""
+        self._failed.add(name)
+
+    def left(self, name: str) -> None:
+        """Wait for node *name* no more."""
+        self._failed.discard(name)
+
+    def sought(self, problem: str) -> None:
+        """Take in that no node was found, and why."""
+        with self.changed:
+            self.seeking, self._unfound = False, problem
+            self.changed.notify_all()
+
+    def first(self, deadline: float) -> None:
+        """Wait until some node answers.
+
+        Raises `NoNodeAvailableError` when every node has failed, or *deadline* passes.
+        """
+        if self._any_reachable():
+            return
+        self._failed.clear()
+        self._cluster.monitor.hurry()
+        self._wait_for(lambda: self._any_reachable() or self._all_failed(), deadline)
+        if not self._any_reachable():
+            nodes = self._cluster.nodes.values()
+            error = NoNodeAvailableError(
+                f"no node of the cluster answers: {self._why()}"
+            )
+            error.retryable = not nodes or not all(node.barred for node in nodes)
+            raise error
+
+    def writer(self, deadline: float) -> Node:
+        """Return the writer, waiting for one to be known until *deadline*."""
+        cluster = self._cluster
+        state = cluster.topology.writer
+        if state is None:
+            self._search(lambda: cluster.topology.writer is not None, deadline)
+            state = cluster.topology.writer
+        if state is None:
+            raise NoNodeAvailableError(
+                f"no writer is known; nothing was sent. {self._why()}. Try again "
+                "when the failover is over"
+            )
+        return cluster.node(state.name)
+
+    def reader(self, deadline: float) -> None:
+        """Wait until a node is known that may serve reads, or until *deadline*."""
+        self._search(lambda: bool(self._cluster.near()), deadline)
+
+    def _search(self, found: Callable[[], bool], deadline: float) -> None:
+        # In a forked child nobody may have started it yet.
+        self._cluster.monitor.start()
+        with self.changed:
+            self.sessions += 1
+        try:
+            self._cluster.monitor.search()
+            self._wait_for(found, deadline)
+        finally:
+            with self.changed:
+                self.sessions -= 1
+
+    def _wait_for(self, condition: Callable[[], bool], deadline: float) -> None:
+        with self.changed:
+            while not condition() and not self._cluster.closed:
+                remaining = deadline - monotonic()
+                if remaining <= 0:
+                    return
+                self.changed.wait(remaining)
+
+    def _any_reachable(self) -> bool:
+        states = self._cluster.topology.nodes.values()
+        return any(state.reachable for state in states)
+
+    def _all_failed(self) -> bool:
+        if self._cluster.closed or self.seeking:
+            return self._cluster.closed
+        return self._failed >= self._cluster.nodes.keys()
+
+    def _why(self) -> str:
+        if not self._cluster.nodes:
+            return self._unfound
+        return "; ".join(
+            f"{state.name}: {state.problem or 'no answer yet'}"
+            if not state.reachable
+            else f"{state.name}: {state.role.value}"
+            for state in self._cluster.topology.nodes.values()
+        )
