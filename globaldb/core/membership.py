@@ -24,6 +24,8 @@ LOOKS: Final = 2
 LOOKS_OF_FEW: Final = 12
 #: Members that a source may tell of at most: Aurora has 11 regions of 16 instances.
 MOST: Final = 256
+#: Characters shown of a name: as many as the longest in the DNS has.
+_SHOWN: Final = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +240,11 @@ class Membership:
         return MappingProxyType(counted)
 
 
+def shown(text: str | None) -> str:
+    """Return what a source has told as it may be logged: quoted, and not all of it."""
+    return repr(text) if text is None or len(text) <= _SHOWN else f"{text[:_SHOWN]!r}.."
+
+
 def second_names(nodes: Sequence[Present]) -> tuple[tuple[str, str], ...]:
     """Return the nodes that are another name of a server, and why each goes.
 
@@ -306,8 +313,8 @@ def _newcomers(
             continue
         if member.place is None:
             remarks.append(
-                f"{finding.source} tells of {member.id!r} in region {member.region!r}, "
-                "and nothing tells how it is reached"
+                f"{finding.source} tells of {shown(member.id)} in region "
+                f"{shown(member.region)}, and nothing tells how it is reached"
             )
         elif not any(_at(member.place, node) for node in nodes):
             admit.setdefault(_plain(member.place), member)

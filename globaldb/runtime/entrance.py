@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from globaldb.config.authentication import secret_region
 from globaldb.config.secret import Login
@@ -12,12 +13,15 @@ from globaldb.core.endpoints import region_of
 from globaldb.core.faults import Fault
 from globaldb.errors import NoNodeAvailableError
 from globaldb.runtime.discovery.names import Names, is_name
-from globaldb.runtime.iam import IamTokens
+from globaldb.runtime.iam import IamTokens, Led
 from globaldb.runtime.stored_secret import StoredSecret
 
 if TYPE_CHECKING:
     from globaldb.config import Config, NodeAddress
     from globaldb.runtime.port import Driver
+
+#: Seconds that a name server is waited for where the last answer may do.
+_NAMING: Final = 1.0
 
 
 class Logins(Protocol):
@@ -41,6 +45,8 @@ class Entrance:
         self._driver = driver
         #: None where finding hosts is left to the driver.
         self._names = None if config.dns_server is None else Names(config.dns_server)
+        #: Where each host was last, for when the name server fails.
+        self._addresses: dict[str, str] = {}
         self._logins = logins_of(config)
 
     def open(self, node: NodeAddress, deadline: float) -> Any:
@@ -71,8 +77,24 @@ class Entrance:
     def _open(self, node: NodeAddress, deadline: float) -> Any:
         login = partial(self.login, node)
         if self._names is not None and is_name(node.host):
-            node = replace(node, at=self._names.address(node.host, deadline))
+            node = replace(node, at=self._address(self._names, node.host, deadline))
         return self._driver.open(self._config, node, login, deadline)
+
+    def _address(self, names: Names, host: str, deadline: float) -> str:
+        """Return where *host* is, or was when the name server last told.
+
+        Whoever is there by now has to prove its name, and to say what it is.
+        """
+        known = self._addresses.get(host)
+        if known is not None:
+            # Enough has to be left for connecting.
+            deadline = min(deadline, monotonic() + _NAMING)
+        try:
+            self._addresses[host] = names.address(host, deadline)
+        except NoNodeAvailableError:
+            if known is None:
+                raise
+        return self._addresses[host]
 
 
 class _Configured:
@@ -98,7 +120,7 @@ def logins_of(config: Config) -> Logins:
     if config.iam_auth:
         return IamTokens(
             config.user,
-            behind=partial(region_behind, config),
+            behind=partial(name_behind, config),
             patience=config.connect_timeout,
         )
     if config.secret is not None:
@@ -111,18 +133,16 @@ def logins_of(config: Config) -> Logins:
     return _Configured(config)
 
 
-def region_behind(config: Config, host: str, deadline: float) -> str:
-    """Return the region of the instance that *host* leads to now, as the DNS has it.
+def name_behind(config: Config, host: str, deadline: float) -> Led | None:
+    """Return the first name of RDS with a region that *host* leads to now.
 
-    An alias tells it: the global endpoint is in no region by its own name. Raises
-    `NoNodeAvailableError` when nobody knows, `ConfigurationError` without dnspython.
+    None when it leads to none. Raises `NoNodeAvailableError` when the DNS tells
+    nothing of it, `ConfigurationError` without dnspython.
     """
-    end = Names(config.dns_server).trail(host, deadline).end
-    region = region_of(end, config.default_port, config.host_pattern)
-    if region is None:
-        raise NoNodeAvailableError(
-            f"no token of IAM can be signed for {host}: it leads to {end}, whose "
-            "region is not known. Name the instances with node=REGION@HOST:PORT, or "
-            "the database with global_cluster="
-        )
-    return region
+    names = Names(config.dns_server).trail(host, deadline).names
+    for patterns in ((), config.host_pattern):
+        for name in names:
+            region = region_of(name, config.default_port, patterns)
+            if region is not None:
+                return Led(name, region)
+    return None

@@ -1,21 +1,24 @@
 """Tokens of AWS IAM in the place of a password: signed here, for one node each.
 
 A token is good for a quarter of an hour and is asked for only while connecting. It is
-signed for the region, name and port of the node itself: a name that leads there will
-not do, and the endpoint of a global database has no region until somebody has looked
-where it leads.
+signed for the region, and for the name that RDS has for the node: one of the
+application's own is followed to that. The endpoint of a global database is such a name,
+but it has no region until somebody has looked where it leads.
 """
 
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from globaldb.config.authentication import signing_region
 from globaldb.config.secret import Login, Secret
-from globaldb.errors import OperationalError
+from globaldb.core.endpoints import parse_endpoint
+from globaldb.errors import NoNodeAvailableError, OperationalError
 from globaldb.runtime import aws
+from globaldb.runtime.discovery.names import installed, is_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +32,13 @@ _WORN: Final = 0.8
 
 #: Seconds in which a token cannot have become too old.
 _FRESH: Final = 5.0
+
+
+class Led(NamedTuple):
+    """The name of RDS that another leads to, and the region that it tells."""
+
+    host: str
+    region: str
 
 
 class _Place(NamedTuple):
@@ -49,16 +59,16 @@ class _Token(NamedTuple):
 class IamTokens:
     """Signs in as *user* with tokens; keeps each until it is worn. Safe for threads.
 
-    *behind* returns, before a deadline, the region that the endpoint of a global
-    database leads to now. *patience* bounds, in seconds, each wait for AWS's
-    credentials.
+    *behind* returns, before a deadline, the name and region of RDS that another name
+    leads to now; None where it leads to none. *patience* bounds, in seconds, each wait
+    for AWS's credentials.
     """
 
     def __init__(
         self,
         user: str | None,
         *,
-        behind: Callable[[str, float], str],
+        behind: Callable[[str, float], Led | None],
         patience: float,
         lifetime: float = LIFETIME,
         clock: Callable[[], float] = monotonic,
@@ -71,6 +81,8 @@ class IamTokens:
         self._lock = threading.Lock()
         self._client: Any = None
         self._tokens: dict[_Place, _Token] = {}
+        #: Name and region that others led to last, for when the DNS fails.
+        self._led: dict[str, Led] = {}
 
     def login(self, node: NodeAddress, deadline: float) -> Login:
         """Return user and token for *node*.
@@ -110,8 +122,34 @@ class IamTokens:
         return self._clock() - token.signed_at >= self._worn_after
 
     def _place(self, node: NodeAddress, deadline: float) -> _Place:
-        region = signing_region(node) or self._behind(node.host, deadline)
-        return _Place(region, node.host.lower().removesuffix("."), node.port)
+        """Return what a token for *node* is signed for; raises as `login` does."""
+        host = node.host.lower().removesuffix(".")
+        if parse_endpoint(host) is None and is_name(host) and installed():
+            led = self._follow(host, deadline)
+            if led is not None:
+                return _Place(led.region, led.host, node.port)
+        region = signing_region(node) or self._global_region(host, deadline)
+        return _Place(region, host, node.port)
+
+    def _follow(self, host: str, deadline: float) -> Led | None:
+        """Return name and region that *host* leads to, or led to last."""
+        with suppress(NoNodeAvailableError):
+            led = self._behind(host, deadline)
+            if led is None:
+                self._led.pop(host, None)
+            else:
+                self._led[host] = led
+        return self._led.get(host)
+
+    def _global_region(self, host: str, deadline: float) -> str:
+        led = self._follow(host, deadline)
+        if led is None:
+            raise NoNodeAvailableError(
+                f"no token of IAM can be signed for {host}: the DNS leads to no "
+                "instance whose region is known. Name the instances with "
+                "node=REGION@HOST:PORT, or the database with global_cluster="
+            )
+        return led.region
 
     def _renewed(self, place: _Place, deadline: float) -> _Token:
         if not self._lock.acquire(timeout=max(0.0, deadline - monotonic())):

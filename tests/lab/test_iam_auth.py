@@ -18,7 +18,7 @@ from secured import Asker, Secured, asking, secured
 import globaldb
 from globaldb.config import NodeAddress, configure
 from globaldb.lab import Lab, LabSpec
-from globaldb.runtime.entrance import region_behind
+from globaldb.runtime.entrance import name_behind
 
 SCHEMES = ["postgresql", "mysql"]
 
@@ -96,13 +96,16 @@ def test_the_global_endpoint_has_a_token_of_where_it_leads(server: Secured) -> N
     assert f"%2F{HOME}%2Frds-db%2F" in text
 
 
-def test_a_global_endpoint_that_leads_nowhere_has_no_token(server: Secured) -> None:
+def test_a_name_that_leads_to_no_region_has_nobody_to_sign_for(server: Secured) -> None:
     host, port = server.lab.dns(HOME)
     config = configure(
         f"{server.scheme}://signer@{server.other_name}", dns_server=f"{host}:{port}"
     )
-    with pytest.raises(globaldb.NoNodeAvailableError, match="region is not known"):
-        region_behind(config, server.other_name, monotonic() + 5)
+    assert name_behind(config, server.other_name, monotonic() + 5) is None
+    assert name_behind(config, server.lab.endpoints.global_writer, monotonic() + 5) == (
+        server.lab.endpoints.writer(HOME),
+        HOME,
+    )
 
 
 # What arrives.

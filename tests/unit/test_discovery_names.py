@@ -13,6 +13,7 @@ from pymysql import err
 import globaldb
 from globaldb.config import configure, parse_node
 from globaldb.config.secret import Login
+from globaldb.core.endpoints import HostPattern
 from globaldb.core.membership import Member
 from globaldb.drivers.psycopg.driver import parameters
 from globaldb.drivers.pymysql.parameters import parameters as mysql_parameters
@@ -25,7 +26,7 @@ AURORA = "us-west-2.rds.amazonaws.com"
 
 
 def trail(end, *addresses):
-    return Trail(end, frozenset(addresses), 5.0)
+    return Trail(("db.example", end), frozenset(addresses), 5.0)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "::1", "/run", "localhost", "LOCALHOST"])
@@ -58,13 +59,14 @@ def test_a_name_has_moved_when_its_alias_or_all_its_addresses_are_others():
 def test_the_instance_behind_a_name_is_told_by_the_end_of_its_aliases():
     node = parse_node(f"shop.cluster-abc1.{AURORA}:7", 1)
     end = f"shop-1.abc1.{AURORA}"
-    assert instance_behind(node, trail(end, "1")) == Member(
+    ours = HostPattern("us-west-2", f"?.abc1.{AURORA}")
+    assert instance_behind(node, trail(end, "1"), [ours]) == Member(
         "shop-1", "us-west-2", (end, 7), writer=True
     )
-    assert instance_behind(node, trail("db.example", "1")) is None
+    assert instance_behind(node, trail("db.example", "1"), [ours]) is None
     own = parse_node("db.example:7", 1)
     assert instance_behind(own, trail(end, "1")) == Member(
-        "shop-1", "us-west-2", (end, 7), writer=False
+        "shop-1", "us-west-2", None, writer=False
     )
 
 

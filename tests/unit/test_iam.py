@@ -10,8 +10,8 @@ import boto3
 import pytest
 
 from globaldb.config import NodeAddress
-from globaldb.errors import ConfigurationError, OperationalError
-from globaldb.runtime.iam import LIFETIME, IamTokens
+from globaldb.errors import ConfigurationError, NoNodeAvailableError, OperationalError
+from globaldb.runtime.iam import LIFETIME, IamTokens, Led
 
 INDIA = NodeAddress(None, "Shop.c7wxyz0abc12.ap-south-1.rds.amazonaws.com.", 5432)
 OREGON = NodeAddress("us-west-2", "db.example", 5433)
@@ -43,10 +43,11 @@ def aws(monkeypatch, tmp_path):
 
 
 def tokens(clock=monotonic, behind=None, **options):
-    def nobody(host, deadline):
-        raise AssertionError(host)
+    def nowhere(host, deadline):
+        return None
 
-    return IamTokens("app", behind=behind or nobody, patience=5, clock=clock, **options)
+    behind = behind or nowhere
+    return IamTokens("app", behind=behind, patience=5, clock=clock, **options)
 
 
 def token(source, node):
@@ -82,19 +83,60 @@ def test_a_token_is_what_boto3_signs(clock):
     assert ours == theirs
 
 
+SHOP = Led("shop.cluster-c7wxyz0abc12.eu-west-1.rds.amazonaws.com", "eu-west-1")
+
+
+class Names:
+    """Where each name leads; a name that is not known has no answer."""
+
+    def __init__(self, led):
+        self.led = led
+        self.asked = []
+
+    def __call__(self, host, deadline):
+        self.asked.append(host)
+        if host not in self.led:
+            raise NoNodeAvailableError("the DNS does not tell")
+        return self.led[host]
+
+
 def test_a_token_for_the_global_endpoint_is_signed_where_it_leads():
-    led = []
+    names = Names({WORLD.host: SHOP})
+    signed = signed_for(token(tokens(behind=names), WORLD))
+    assert signed == (WORLD.host, 5432, "eu-west-1")
+    assert names.asked == [WORLD.host]
 
-    def behind(host, deadline):
-        led.append(host)
-        return "eu-west-1"
 
-    assert signed_for(token(tokens(behind=behind), WORLD)) == (
-        WORLD.host,
-        5432,
-        "eu-west-1",
-    )
-    assert led == [WORLD.host]
+def test_a_name_of_ones_own_is_followed_to_the_one_that_is_signed_for():
+    names = Names({"db.example": SHOP})
+    signed = signed_for(token(tokens(behind=names), OREGON))
+    assert signed == (SHOP.host, 5433, "eu-west-1")
+
+
+@pytest.mark.parametrize("led", [{"db.example": None}, {}])
+def test_a_name_of_ones_own_that_leads_to_none_of_rds_is_signed_for_as_it_is(led):
+    signed = signed_for(token(tokens(behind=Names(led)), OREGON))
+    assert signed == ("db.example", 5433, "us-west-2")
+
+
+def test_nobody_is_asked_where_a_name_of_rds_leads():
+    names = Names({})
+    token(tokens(behind=names), INDIA)
+    assert names.asked == []
+
+
+def test_where_a_name_led_last_counts_while_the_dns_is_silent():
+    names = Names({WORLD.host: SHOP})
+    source = tokens(behind=names)
+    first = token(source, WORLD)
+    names.led.clear()
+    assert token(source, WORLD) == first
+
+
+@pytest.mark.parametrize("led", [{WORLD.host: None}, {}])
+def test_a_global_endpoint_that_leads_nowhere_has_no_token(led):
+    with pytest.raises(NoNodeAvailableError, match="instance whose region is known"):
+        token(tokens(behind=Names(led)), WORLD)
 
 
 def test_the_label_global_is_never_signed_for():

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from globaldb.config import NodeAddress
+    from globaldb.core.endpoints import HostPattern
     from globaldb.runtime.discovery.names import Names, Trail
 
 #: Seconds between two looks, whatever the records say of how long they hold.
@@ -40,7 +41,9 @@ class Aliases:
     """The names of *nodes*, each followed to where it leads.
 
     *moved* is called with the node whose name has come to lead elsewhere. What an
-    endpoint of Aurora leads to is an instance with a name of its own, and so found.
+    endpoint of Aurora leads to is an instance with a name of its own. It is found if
+    *patterns* tell of that name: the DNS alone is believed when it says where a name
+    is, which a certificate proves, but not which other names are ours.
     """
 
     name: Final = "dns"
@@ -51,10 +54,12 @@ class Aliases:
         names: Names,
         nodes: Iterable[NodeAddress],
         moved: Callable[[NodeAddress, str], None],
+        patterns: Iterable[HostPattern] = (),
     ) -> None:
         self._names = names
         self._nodes = tuple(nodes)
         self._moved = moved
+        self._patterns = tuple(patterns)
         self.adds = any(parse_endpoint(node.host) for node in self._nodes)
         #: The instance that each leads to, where that has a name of its own.
         self.instances: dict[NodeAddress, str] = {}
@@ -64,32 +69,42 @@ class Aliases:
         self.pause = _SHORTEST
 
     def look(self, deadline: float) -> Finding | None:
-        """Follow every name; raises what the last one did if none leads anywhere."""
+        """Follow every name; raises what the last one did if none leads anywhere.
+
+        What a name that is not answered for had led to stays known.
+        """
         found: dict[NodeAddress, Trail] = {}
         problem: NoNodeAvailableError | None = None
         for node in self._nodes:
             try:
                 found[node] = self._names.trail(node.host, deadline)
             except NoNodeAvailableError as error:
-                problem = error
+                # Not every name is in the DNS: the system has a table of hosts.
+                if node in self._trails or parse_endpoint(node.host):
+                    problem = error
         if problem is not None and not found:
             raise problem
-        self.pause = min(
-            max(_SHORTEST, min(trail.ttl for trail in found.values())), _LONGEST
-        )
-        behind = {node: instance_behind(node, trail) for node, trail in found.items()}
+        holds = min((trail.ttl for trail in found.values()), default=_LONGEST)
+        self.pause = min(max(_SHORTEST, holds), _LONGEST)
+        for node, trail in found.items():
+            self._follow(node, trail)
+        behind = {
+            node: instance_behind(node, trail, self._patterns)
+            for node, trail in self._trails.items()
+        }
         members = tuple(member for member in behind.values() if member is not None)
         self.instances = {node: m.id for node, m in behind.items() if m is not None}
-        for node, trail in found.items():
-            before = self._trails.get(node)
-            self._trails[node] = trail
-            changed = before is not None and elsewhere(before, trail)
-            moves = self._moves[node] = changed * (self._moves.get(node, 0) + 1)
-            if 0 < moves < _RESTLESS:
-                self._moved(node, trail.end)
         if not members:
             return None
         return Finding(self.name, members, complete=False, at=monotonic())
+
+    def _follow(self, node: NodeAddress, trail: Trail) -> None:
+        before = self._trails.get(node)
+        self._trails[node] = trail
+        changed = before is not None and elsewhere(before, trail)
+        moves = self._moves[node] = changed * (self._moves.get(node, 0) + 1)
+        if 0 < moves < _RESTLESS:
+            self._moved(node, trail.end)
 
 
 def elsewhere(before: Trail, now: Trail) -> bool:
@@ -100,12 +115,19 @@ def elsewhere(before: Trail, now: Trail) -> bool:
     return before.addresses.isdisjoint(now.addresses)
 
 
-def instance_behind(node: NodeAddress, trail: Trail) -> Member | None:
-    """Return the instance that *trail* ends at, if its name says that it is one."""
-    endpoint = parse_endpoint(trail.end)
-    if endpoint is None or endpoint.kind is not EndpointKind.INSTANCE:
-        return None
+def instance_behind(
+    node: NodeAddress, trail: Trail, patterns: Iterable[HostPattern] = ()
+) -> Member | None:
+    """Return the instance that *trail* leads to, if a name on it says that it is one.
+
+    It has a place if one of *patterns* tells that instances are called so.
+    """
     named = parse_endpoint(node.host)
     writer = named is not None and named.kind.names_writer
-    place = (trail.end, node.port)
-    return Member(endpoint.name, endpoint.region, place, writer=writer)
+    for name in reversed(trail.names):
+        endpoint = parse_endpoint(name)
+        if endpoint is not None and endpoint.kind is EndpointKind.INSTANCE:
+            known = any(pattern.fits(name, node.port) for pattern in patterns)
+            place = (name, node.port) if known else None
+            return Member(endpoint.name, endpoint.region, place, writer=writer)
+    return None

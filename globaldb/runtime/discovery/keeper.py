@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from globaldb.config.address import NodeAddress, address_of
 from globaldb.core.endpoints import EndpointKind, parse_endpoint, stands_for_others
-from globaldb.core.membership import Membership, Present, second_names
+from globaldb.core.membership import Membership, Present, second_names, shown
 from globaldb.core.topology import Topology
 from globaldb.errors import ConfigurationError
 from globaldb.runtime import events
@@ -176,7 +176,7 @@ class Discovery:
         try:
             address = address_of(member.region, host, port)
         except ConfigurationError as error:
-            self._remark(f"{source} tells of {member.id!r}: {error}")
+            self._remark(f"{source} tells of {shown(member.id)}: {error}")
             return
         endpoint = parse_endpoint(host)
         if endpoint is not None and endpoint.pattern is not None:

@@ -13,6 +13,8 @@ from globaldb.errors import ConfigurationError, NoNodeAvailableError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from globaldb.core.membership import Place
+
 _SHORTEST: Final = 0.001
 
 
@@ -20,21 +22,17 @@ _SHORTEST: Final = 0.001
 class Trail:
     """Where a name leads now."""
 
-    #: The last of its aliases; the name itself when it has none.
-    end: str
+    #: The name itself, and its aliases on the way. An instance of RDS that is open to
+    #: the internet is an alias as well, of a name that tells nothing.
+    names: tuple[str, ...]
     addresses: frozenset[str]
     #: Seconds for which that may be believed.
     ttl: float
 
-
-@dataclass(frozen=True, slots=True)
-class Service:
-    """One SRV record."""
-
-    priority: int
-    weight: int
-    host: str
-    port: int
+    @property
+    def end(self) -> str:
+        """The last of its aliases; the name itself when it has none."""
+        return self.names[-1]
 
 
 def installed() -> bool:
@@ -84,31 +82,29 @@ class Names:
         records = [str(record) for record in answer.rrset or ()]
         if not records:
             raise NoNodeAvailableError(f"{self._whom} knows no address of {name}")
-        end = answer.canonical_name.to_text(omit_final_dot=True).lower()
-        ttl = float(answer.chaining_result.minimum_ttl)
-        return Trail(end, frozenset(records), ttl)
+        way = answer.chaining_result
+        names = [answer.qname, *(alias[0].target for alias in way.cnames)]
+        return Trail(
+            tuple(_text(each) for each in names),
+            frozenset(records),
+            float(way.minimum_ttl),
+        )
 
-    def services(self, name: str, deadline: float) -> tuple[Sequence[Service], float]:
-        """Return the SRV records of *name*, the best first, and how long they hold.
+    def services(self, name: str, deadline: float) -> tuple[Sequence[Place], float]:
+        """Return where the SRV records of *name* lead, and how long they hold.
 
         Raises `NoNodeAvailableError` when there are none.
         """
         answer = self._ask(name, "SRV", deadline)
-        found = [
-            Service(
-                record.priority,
-                record.weight,
-                record.target.to_text(omit_final_dot=True).lower(),
-                record.port,
-            )
-            for record in answer.rrset or ()
-        ]
         # A lone dot says that there is decidedly none.
-        found = [each for each in found if each.host]
+        found = [
+            (_text(record.target), record.port)
+            for record in answer.rrset or ()
+            if _text(record.target)
+        ]
         if not found:
             raise NoNodeAvailableError(f"{self._whom} knows no SRV records of {name}")
-        found.sort(key=lambda each: (each.priority, -each.weight, each.host))
-        return found, float(answer.chaining_result.minimum_ttl)
+        return sorted(found), float(answer.chaining_result.minimum_ttl)
 
     def _ask(self, name: str, kind: str, deadline: float) -> Any:
         from dns.exception import DNSException
@@ -123,6 +119,8 @@ class Names:
                 name,
                 kind,
                 raise_on_no_answer=False,
+                # The system would try a short name in its own domains, too.
+                search=self._server is None,
                 lifetime=max(_SHORTEST, deadline - monotonic()),
             )
         except DNSException as error:
@@ -130,3 +128,8 @@ class Names:
             raise NoNodeAvailableError(
                 f"{self._whom} does not tell the {kind} records of {name}: {text}"
             ) from error
+
+
+def _text(name: Any) -> str:
+    text: str = name.to_text(omit_final_dot=True).lower()
+    return "" if text == "." else text

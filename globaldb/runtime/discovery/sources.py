@@ -53,4 +53,4 @@ def aliases_of(
         nodes = tuple(node for node in nodes if parse_endpoint(node.host))
     if not nodes or (config.dns_server is None and not installed()):
         return None
-    return Aliases(Names(config.dns_server), nodes, moved)
+    return Aliases(Names(config.dns_server), nodes, moved, config.host_pattern)

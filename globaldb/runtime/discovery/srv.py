@@ -6,7 +6,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.endpoints import region_of
-from globaldb.core.membership import Finding, Member
+from globaldb.core.membership import Finding, Member, shown
+from globaldb.errors import NoNodeAvailableError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,9 @@ _LONGEST: Final = 60.0
 class ServiceRecords:
     """The SRV records of *name*. All nodes are in them, or are gone.
 
-    A record tells no region; the pattern that its host fits does.
+    A record tells no region; the pattern that its host fits does. A host that fits none
+    has to be in the domain of the records: whoever can forge them would else get the
+    login, because a certificate is checked for the name that they tell.
     """
 
     name: Final = "srv"
@@ -34,19 +37,37 @@ class ServiceRecords:
     ) -> None:
         self._names = names
         self._records = name
+        #: Without the service and the protocol, which have underscores.
+        labels = name.lower().removesuffix(".").split(".")
+        self._domain = ".".join(each for each in labels if not each.startswith("_"))
         self._patterns = patterns
         self.pause = _SHORTEST
 
     def look(self, deadline: float) -> Finding:
-        """Ask for the records; raises `NoNodeAvailableError` without any."""
+        """Ask for the records; raises `NoNodeAvailableError` without any of use."""
         services, ttl = self._names.services(self._records, deadline)
         self.pause = min(max(ttl, _SHORTEST), _LONGEST)
-        members = tuple(
-            Member(
-                each.host,
-                region_of(each.host, each.port, self._patterns),
-                (each.host, each.port),
-            )
-            for each in services
+        members, problems = [], []
+        for host, port in services:
+            region = region_of(host, port, self._patterns)
+            if self._is_ours(host, port):
+                members.append(Member(host, region, (host, port)))
+            else:
+                problems.append(
+                    f"the SRV records of {self._records} tell of {shown(host)}, which "
+                    f"is not in {self._domain}, and fits no host_pattern"
+                )
+        if not members:
+            raise NoNodeAvailableError(problems[0])
+        return Finding(
+            self.name,
+            tuple(members),
+            complete=True,
+            at=monotonic(),
+            problems=tuple(problems),
         )
-        return Finding(self.name, members, complete=True, at=monotonic())
+
+    def _is_ours(self, host: str, port: int) -> bool:
+        if any(pattern.fits(host, port) for pattern in self._patterns):
+            return True
+        return f".{host.removesuffix('.')}".endswith(f".{self._domain}")
