@@ -24,8 +24,10 @@ logger = logging.getLogger("globaldb")
 
 #: Seconds that reading it may take.
 _PATIENCE: Final = 10.0
-#: Seconds between two attempts of which nothing says that the next one helps.
+#: Seconds between two readings of which nothing says that the next one helps.
 _PAUSE: Final = 30.0
+#: Seconds after an attempt that has failed; twice as many after each one more.
+_FIRST_PAUSE: Final = 0.5
 #: How many transactions of two phases are remembered.
 _PREPARED: Final = 1000
 #: Seconds between two for the sake of new tables: some applications never stop.
@@ -52,6 +54,8 @@ class CatalogKeeper:
         self._tables = cluster.config.safe_lag_scope == "table"
         self._wanted = True
         self._pause = _PAUSE
+        #: The pause after the next attempt, should it fail.
+        self._patience = _FIRST_PAUSE
         self._tried_at = float("-inf")
         self._present = False
         #: What transactions prepared by this process define, by their identifiers.
@@ -173,6 +177,8 @@ class CatalogKeeper:
         if catalog is None:
             # Better to know nothing than what is no longer so.
             self._wanted = True
+            self._pause = self._patience
+            self._patience = min(2 * self._patience, _PAUSE)
             if self._cluster.topology.writer is None:
                 # Once there is one, the next attempt helps.
                 self._pause = 0.0
@@ -182,6 +188,7 @@ class CatalogKeeper:
         else:
             self._cluster.knowledge.update(catalog)
             self._present = True
+            self._patience = _FIRST_PAUSE
 
     def _read(self, *, from_writer: bool) -> Catalog | None:
         """Ask a node; the writer when only it is sure to have the newest."""
