@@ -234,7 +234,8 @@ class ClusterRuntime:
 
     def _numbered(self, sample: Sample) -> Sample:
         """Return *sample* with the epoch where its positions do not tell it."""
-        self.reigns, epoch = self.reigns.observe(sample)
+        contested = self.topology.writer is not None
+        self.reigns, epoch = self.reigns.observe(sample, contested=contested)
         if not epoch:
             return sample
         return replace(sample, position=sample.position.on(epoch))
@@ -348,6 +349,8 @@ class ClusterRuntime:
         """Start over in a forked child: its parent's connections are not its own."""
         self._changed = threading.Condition()
         self.awaiting = Awaiting(self, self._changed)
+        # Else all children of one parent would pause, and choose, in step.
+        self.random.seed()
         self.entrance.forget_after_fork()
         for node in self.nodes.values():
             node.pool.forget_after_fork()

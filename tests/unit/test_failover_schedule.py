@@ -9,6 +9,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings, strategies as st
 
+import globaldb
 from globaldb.core.failover import BURST, FIRST, Pace, pause
 
 #: Seconds between two looks at the schedule in these simulations.
@@ -124,3 +125,16 @@ def test_work_that_was_not_sent_is_tried_again_at_once_and_then_with_patience() 
     assert pauses == sorted(pauses)
     assert pauses[-1] == 1.0
     assert pause(5, 0.5) == pause(5, 1.0) / 2
+
+
+def test_children_of_one_parent_do_not_pause_in_step() -> None:
+    url = "postgresql://app@/shop?node=us-west-2@127.0.0.1:1&region=us-west-2"
+    with globaldb.Cluster(url) as cluster:
+        random = cluster.runtime.random
+        parent = random.getstate()
+        drawn = set()
+        for _ in range(3):
+            random.setstate(parent)
+            cluster.runtime.forget_after_fork()
+            drawn.add(random.random())
+    assert len(drawn) == 3
