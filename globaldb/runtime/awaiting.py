@@ -5,12 +5,14 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from globaldb.core.absence import no_node, no_writer
 from globaldb.errors import NoNodeAvailableError
 
 if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
+    from globaldb.core.topology import NodeState
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.node import Node
 
@@ -27,6 +29,10 @@ class Awaiting:
         self.seeking = not cluster.nodes
         self._unfound = "no node is known"
         self._failed: set[str] = set()
+        #: Until when every node has its first word, which is set once; and whether all
+        #: have had it.
+        self._until: float | None = None
+        self._heard = False
 
     def failed(self, name: str) -> None:
         """Take in that node *name* has not answered as a node of this cluster."""
@@ -51,32 +57,54 @@ class Awaiting:
             return
         self._failed.clear()
         self._cluster.monitor.hurry()
+        began = monotonic()
         self._wait_for(lambda: self._any_reachable() or self._all_failed(), deadline)
         if not self._any_reachable():
             nodes = self._cluster.nodes.values()
+            barred = bool(nodes) and all(node.barred for node in nodes)
+            states, waited = self._states(), monotonic() - began
             error = NoNodeAvailableError(
-                f"no node of the cluster answers: {self._why()}"
+                no_node(states, waited, barred=barred)
+                if states
+                else f"no node of the cluster is known: {self._unfound}"
             )
-            error.retryable = not nodes or not all(node.barred for node in nodes)
+            error.retryable = not barred
             raise error
 
     def writer(self, deadline: float) -> Node:
-        """Return the writer, waiting for one to be known until *deadline*."""
+        """Return the writer, waiting for one to be known until *deadline*.
+
+        At first also for what the other nodes say: the first to answer may be an old
+        writer that has come back, and only the new one knows.
+        """
         cluster = self._cluster
+        if not self._heard:
+            self._hear(deadline)
         state = cluster.topology.writer
         if state is None:
+            began = monotonic()
             self._search(lambda: cluster.topology.writer is not None, deadline)
             state = cluster.topology.writer
-        if state is None:
-            raise NoNodeAvailableError(
-                f"no writer is known; nothing was sent. {self._why()}. Try again "
-                "when the failover is over"
-            )
+            if state is None:
+                waited = monotonic() - began
+                raise NoNodeAvailableError(no_writer(self._states(), waited))
         return cluster.node(state.name)
 
     def reader(self, deadline: float) -> None:
         """Wait until a node is known that may serve reads, or until *deadline*."""
         self._search(lambda: bool(self._cluster.near()), deadline)
+
+    def _hear(self, deadline: float) -> None:
+        """Give every node that was not asked before half of ``connect_timeout``."""
+        if self._until is None:
+            self._until = monotonic() + self._cluster.config.connect_timeout / 2
+            self._cluster.monitor.start()
+        self._wait_for(self._all_heard, min(deadline, self._until))
+        self._heard = self._all_heard() or monotonic() >= self._until
+
+    def _all_heard(self) -> bool:
+        states = self._states()
+        return all(state.sampled_at is not None or state.problem for state in states)
 
     def _search(self, found: Callable[[], bool], deadline: float) -> None:
         # In a forked child nobody may have started it yet.
@@ -107,12 +135,5 @@ class Awaiting:
             return self._cluster.closed
         return self._failed >= self._cluster.nodes.keys()
 
-    def _why(self) -> str:
-        if not self._cluster.nodes:
-            return self._unfound
-        return "; ".join(
-            f"{state.name}: {state.problem or 'no answer yet'}"
-            if not state.reachable
-            else f"{state.name}: {state.role.value}"
-            for state in self._cluster.topology.nodes.values()
-        )
+    def _states(self) -> tuple[NodeState, ...]:
+        return tuple(self._cluster.topology.nodes.values())

@@ -124,4 +124,7 @@ def raise_unknown(
 
 
 def _text(error: BaseException | None) -> str:
-    return " ".join(str(error).split()) if error is not None else "no reason given"
+    if error is None:
+        return "no reason given"
+    # A sentence goes on behind it.
+    return " ".join(str(error).split()).rstrip(".")

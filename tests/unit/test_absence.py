@@ -1,0 +1,51 @@
+"""Why nobody serves: how each node is, the same said once, and what to try."""
+
+from __future__ import annotations
+
+from globaldb.core.absence import no_node, no_writer
+from globaldb.core.topology import NodeState, Role
+
+LIBPQ = (
+    'connection failed: connection to server at "{}", port 5432 failed: FATAL: '
+    'password authentication failed for user "app"'
+)
+
+
+def lost(name: str, problem: str | None = None) -> NodeState:
+    return NodeState(name, None, problem=problem)
+
+
+def well(name: str, role: Role) -> NodeState:
+    return NodeState(name, None, role)
+
+
+def test_what_all_nodes_say_is_said_once_and_what_to_look_at():
+    states = [lost(name, LIBPQ.format(name)) for name in ("us-1", "ap-1")]
+    assert no_node(states, 0.5, barred=True) == (
+        "no node of the cluster lets this application in: us-1, ap-1: FATAL: password "
+        'authentication failed for user "app". Look at user, password, database and '
+        "the options of TLS"
+    )
+
+
+def test_who_is_silent_is_told_of_with_the_seconds_waited():
+    said = no_node([lost("us-1"), lost("ap-1", "refused")], 5.0, barred=False)
+    assert said.startswith(
+        "no node of the cluster answers: us-1: no answer in 5.0 s; ap-1: refused. Look "
+    )
+    assert "connect_timeout" in said
+    assert "connect_timeout" in no_node(
+        [lost("us-1", "connection timeout expired")], 1.0, barred=False
+    )
+    assert no_node([lost("us-1", "refused")], 0.0, barred=False).endswith("refused")
+
+
+def test_readers_alone_are_asked_about_the_writer_that_was_not_given():
+    readers = [well("us-1", Role.READER), well("ap-1", Role.READER)]
+    assert no_writer(readers, 30.0) == (
+        "no writer is known after 30.0 s; nothing was sent. us-1, ap-1: reader. All are "
+        "readers: is the writer among the nodes that were given? Else try again when "
+        "the failover is over"
+    )
+    said = no_writer([*readers, lost("eu-1", "refused")], 30.0)
+    assert said.endswith("eu-1: refused. Try again when the failover is over")
