@@ -16,8 +16,25 @@ if TYPE_CHECKING:
 _WHERE: Final = re.compile(
     r"connection failed: connection to server (?:at|on) .+? failed: (?=\S)"
 )
-#: What drivers call an answer that did not come.
-_SILENCE: Final = re.compile("time(d )?out")
+#: What to look at, by what was said; the first that fits.
+_ADVICE: Final = (
+    (
+        re.compile("certificate verify", re.IGNORECASE),
+        "Name who signed it: rds_ca= for Amazon RDS, else sslrootcert= or ssl_ca=",
+    ),
+    (
+        re.compile("match host name|hostname mismatch", re.IGNORECASE),
+        "Connect by a name that is in the certificate",
+    ),
+    (
+        re.compile("support SSL|SSL connection"),
+        "What is asked of a server say sslmode= and, for MySQL, ssl_mode=",
+    ),
+    (
+        re.compile("time(d )?out|no answer in"),
+        "Right host, port and engine? A firewall? A way longer than connect_timeout?",
+    ),
+)
 
 
 def told(states: Iterable[NodeState], waited: float) -> str:
@@ -38,20 +55,12 @@ def _told(state: NodeState, waited: float) -> str:
 
 def no_node(states: Iterable[NodeState], waited: float, *, barred: bool) -> str:
     """Say that no node answers; where all of them are *barred*, that all refuse."""
-    states = tuple(states)
     why = told(states, waited)
-    if barred:
-        return (
-            f"no node of the cluster lets this application in: {why}. Look at user, "
-            "password, database and the options of TLS"
-        )
-    advice = ""
-    if any(state.problem is None or _SILENCE.search(state.problem) for state in states):
-        advice = (
-            ". Look at hosts and ports, at the engine, and at what is between here and "
-            "there: a firewall, or a way that takes longer than connect_timeout"
-        )
-    return f"no node of the cluster answers: {why}{advice}"
+    what = "lets this application in" if barred else "answers"
+    advice = next((text for said, text in _ADVICE if said.search(why)), "")
+    if barred and not advice:
+        advice = "Look at user, password and database"
+    return f"no node of the cluster {what}: {why}{'. ' * bool(advice)}{advice}"
 
 
 def no_writer(states: Iterable[NodeState], waited: float) -> str:

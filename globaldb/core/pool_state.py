@@ -340,7 +340,7 @@ class PoolBooks(Generic[C]):
         error = PoolTimeoutError(
             f"no connection of pool {self.name} became free within {waited:.3g} s"
             f" ({self._sizes()}{self._last_failure()}); finish transactions and close"
-            f" connections sooner, or raise the pool's max_size or its wait"
+            f" connections sooner, or raise pool_max_size or pool_wait"
         )
         error.__cause__ = self.last_error
         return error

@@ -23,15 +23,14 @@ def test_what_all_nodes_say_is_said_once_and_what_to_look_at():
     states = [lost(name, LIBPQ.format(name)) for name in ("us-1", "ap-1")]
     assert no_node(states, 0.5, barred=True) == (
         "no node of the cluster lets this application in: us-1, ap-1: FATAL: password "
-        'authentication failed for user "app". Look at user, password, database and '
-        "the options of TLS"
+        'authentication failed for user "app". Look at user, password and database'
     )
 
 
 def test_who_is_silent_is_told_of_with_the_seconds_waited():
     said = no_node([lost("us-1"), lost("ap-1", "refused")], 5.0, barred=False)
     assert said.startswith(
-        "no node of the cluster answers: us-1: no answer in 5.0 s; ap-1: refused. Look "
+        "no node of the cluster answers: us-1: no answer in 5.0 s; ap-1: refused. Right "
     )
     assert "connect_timeout" in said
     assert "connect_timeout" in no_node(
@@ -49,3 +48,13 @@ def test_readers_alone_are_asked_about_the_writer_that_was_not_given():
     )
     said = no_writer([*readers, lost("eu-1", "refused")], 30.0)
     assert said.endswith("eu-1: refused. Try again when the failover is over")
+
+
+def test_what_a_certificate_fails_in_is_told_with_the_option_that_helps():
+    said = no_node([lost("us-1", "certificate verify failed")], 0.1, barred=True)
+    assert "rds_ca=" in said
+    assert "sslrootcert=" in said
+    plain = "server does not support SSL, but SSL was required"
+    assert "sslmode=" in no_node([lost("us-1", plain)], 0.1, barred=True)
+    other = 'server certificate for "a" does not match host name "b"'
+    assert "a name that is in" in no_node([lost("us-1", other)], 0.1, barred=True)

@@ -504,7 +504,7 @@ def test_a_timeout_says_where_how_long_how_many_and_what_to_try():
         "no connection of pool us-west-2@10.0.0.1:5432 became free within 5 s"
         " (1 busy, 0 idle, 0 connecting of 2; 1 waiting; last open failed with"
         " OSError: no route to host); finish transactions and close connections"
-        " sooner, or raise the pool's max_size or its wait"
+        " sooner, or raise pool_max_size or pool_wait"
     )
 
 
