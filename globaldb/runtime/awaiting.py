@@ -106,18 +106,6 @@ class Awaiting:
         states = self._states()
         return all(state.sampled_at is not None or state.problem for state in states)
 
-    def _hear(self, deadline: float) -> None:
-        """Give every node that was not asked before half of ``connect_timeout``."""
-        if self._until is None:
-            self._until = monotonic() + self._cluster.config.connect_timeout / 2
-            self._cluster.monitor.start()
-        self._wait_for(self._all_heard, min(deadline, self._until))
-        self._heard = self._all_heard() or monotonic() >= self._until
-
-    def _all_heard(self) -> bool:
-        states = self._cluster.topology.nodes.values()
-        return all(state.sampled_at is not None or state.problem for state in states)
-
     def _search(self, found: Callable[[], bool], deadline: float) -> None:
         # In a forked child nobody may have started it yet.
         self._cluster.monitor.start()
