@@ -223,12 +223,14 @@ def test_two_who_are_told_to_be_the_writer_change_nothing(noted: Lab):
 
 def look_again(cluster: globaldb.Cluster) -> None:
     """Wait until Aurora's tables were read once more."""
-    membership = cluster.runtime.discovery._membership
-    before = membership.latest["aurora"].at
+    before = surveyed_at(cluster)
     cluster.runtime.discovery.hurry()
-    until(
-        lambda: cluster.runtime.discovery._membership.latest["aurora"].at > before,
-    )
+    until(lambda: surveyed_at(cluster) > before)
+
+
+def surveyed_at(cluster: globaldb.Cluster) -> float:
+    latest = cluster.runtime.discovery._membership.latest.get("aurora")
+    return 0.0 if latest is None else latest.at
 
 
 # SRV records, the RDS API, and names that move.
@@ -254,6 +256,17 @@ def test_a_node_named_without_a_region_is_where_it_says_it_is(aurora: Lab):
         with cluster.connect() as conn:
             conn.cursor().execute("SELECT 1")
             assert conn.last_route.region == FAR
+
+
+def test_a_node_whose_region_is_named_otherwise_is_one_node_all_the_same(pg: Lab):
+    """Two pools of one server would take turns in being the writer."""
+    spot = pg.options(FAR, READER)
+    with finding(pg, f"node=moon@{spot['host']}:{spot['port']}") as cluster:
+        until(lambda: len(cluster.topology.nodes) == len(NODES))
+        look_again(cluster)
+        look_again(cluster)
+        assert len(cluster.topology.nodes) == len(NODES)
+        assert cluster.runtime.reign == 1
 
 
 def test_without_an_answer_the_first_connection_says_why(pg: Lab):
@@ -332,14 +345,11 @@ def hurried(cluster: globaldb.Cluster, condition: Callable[[], bool]) -> None:
     until(looked)
 
 
-@pytest.fixture
-def seen(noted: Lab) -> Iterator[Lab]:
-    """A writer that sees its standbys come from where clients find them."""
-    places = " ".join(
-        f"WHEN '{node.name}' THEN '{noted.options(FAR, node.name)['host']}'::inet"
-        for node in noted.nodes
-    )
-    with closing(psycopg.connect(**superuser(noted), autocommit=True)) as connection:
+@contextmanager
+def standbys(lab: Lab, places: dict[str, str]) -> Iterator[None]:
+    """Have the writer see its standbys come from *places*, by their names."""
+    cases = " ".join(f"WHEN '{n}' THEN '{each}'::inet" for n, each in places.items())
+    with closing(psycopg.connect(**superuser(lab), autocommit=True)) as connection:
         [(before,)] = connection.execute(
             "SELECT pg_get_viewdef('pg_stat_replication'::regclass)"
         )
@@ -347,30 +357,64 @@ def seen(noted: Lab) -> Iterator[Lab]:
         columns = [each.name for each in table.description or ()]
         listed = ", ".join(columns).replace(
             "client_addr",
-            f"CASE application_name {places} ELSE client_addr END AS client_addr",
+            f"CASE application_name {cases} ELSE client_addr END AS client_addr",
         )
         view = "CREATE OR REPLACE VIEW pg_catalog.pg_stat_replication AS "
         connection.execute("SET allow_system_table_mods = on")
         connection.execute(f"{view} SELECT {listed} FROM ({before.rstrip(';')}) AS s")
         connection.execute("GRANT pg_read_all_stats TO app")
-        yield noted
-        connection.execute("REVOKE pg_read_all_stats FROM app")
-        connection.execute(view + before)
+        try:
+            yield
+        finally:
+            connection.execute("REVOKE pg_read_all_stats FROM app")
+            connection.execute(view + before)
 
 
-def test_the_standbys_of_a_writer_are_found_if_that_is_asked_for(seen: Lab):
-    head, *nodes = seen.url(FAR).split("&node=")
-    url = f"{head}&node={nodes[0]}"
+@contextmanager
+def watching(lab: Lab, *more: str) -> Iterator[globaldb.Cluster]:
+    """A cluster that knows the writer, and asks it for its standbys."""
+    head, first, *_ = lab.url(FAR).split("&node=")
+    wanted = [f"node={first}", "discover_replicas=on", *more]
+    url = "&".join([head, f"port={first.rpartition(':')[2]}", *wanted])
     with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
-        look_again(cluster)
-        assert len(cluster.topology.nodes) == 1
-    url += f"&discover_replicas=on&port={nodes[0].rpartition(':')[2]}"
-    with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
-        until(lambda: len(cluster.topology.nodes) == len(NODES))
-        states = list(cluster.topology.nodes.values())
-        until(lambda: all(s.reachable for s in cluster.topology.nodes.values()))
-        sources = sorted(state.source for state in states)
-        assert sources == ["configuration", "replicas", "replicas"]
+        yield cluster
+
+
+def test_the_standbys_of_a_writer_are_found_if_that_is_asked_for(pg: Lab):
+    places = {node.name: str(pg.options(FAR, node.name)["host"]) for node in pg.nodes}
+    with standbys(pg, places):
+        url = "&node=".join(pg.url(FAR).split("&node=")[:2])
+        with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
+            look_again(cluster)
+            assert len(cluster.topology.nodes) == 1
+        with watching(pg) as cluster:
+            until(lambda: len(cluster.topology.nodes) == len(NODES))
+            until(lambda: all(s.reachable for s in cluster.topology.nodes.values()))
+            sources = sorted(s.source for s in cluster.topology.nodes.values())
+            assert sources == ["configuration", "replicas", "replicas"]
+
+
+def test_a_standby_that_is_seen_no_more_and_does_not_answer_goes(pg: Lab):
+    """What copies a database comes from a new address each time."""
+    left = {READER: "127.9.9.9", SECOND: str(pg.options(FAR, SECOND)["host"])}
+    back = {**left, READER: str(pg.options(FAR, READER)["host"])}
+    with watching(pg) as cluster:
+        with standbys(pg, left):
+            hurried(cluster, lambda: len(cluster.topology.nodes) == len(NODES))
+            assert "127.9.9.9" in str(list(cluster.topology.nodes))
+        with standbys(pg, back):
+            hurried(cluster, lambda: "127.9.9.9" not in str([*cluster.topology.nodes]))
+            assert len(cluster.topology.nodes) == len(NODES)
+
+
+def test_who_need_not_prove_its_name_is_told_no_login_for_copying_the_database(
+    pg: Lab, caplog: pytest.LogCaptureFixture
+):
+    places = {READER: "192.0.2.9", SECOND: str(pg.options(FAR, SECOND)["host"])}
+    with standbys(pg, places), watching(pg, "sslmode=prefer") as cluster:
+        until(lambda: "standby 192.0.2.9 is left out: with the" in caplog.text)
+        assert "192.0.2.9" not in str(list(cluster.topology.nodes))
+        assert len(cluster.topology.nodes) == len({WRITER, SECOND})
 
 
 # What is not done.
@@ -387,6 +431,23 @@ def test_without_tracking_nodes_are_found_once(pg: Lab):
     with finding(pg, instance(pg, READER), "track_changes=off") as cluster:
         until(lambda: complete(cluster))
         until(lambda: not any("discovery" in t.name for t in threading.enumerate()))
+
+
+def test_without_tracking_too_nodes_are_looked_for_until_all_are_known(pg: Lab):
+    """Nobody comes who may be the node that has not answered yet."""
+    spots = [pg.options(FAR, node) for node in (READER, SECOND)]
+    nodes = [
+        f"node={region}@{spot['host']}:{spot['port']}"
+        for region, spot in zip((FAR, HOME), spots, strict=True)
+    ]
+    with broken(pg):
+        pg.freeze(FAR, SECOND)
+        with finding(pg, *nodes, "track_changes=off", "connect_timeout=30") as cluster:
+            look_again(cluster)
+            assert len(cluster.topology.nodes) == len(nodes)
+            pg.thaw(FAR, SECOND)
+            until(lambda: len(cluster.topology.nodes) == len(NODES))
+            until(lambda: not any("discovery" in t.name for t in threading.enumerate()))
 
 
 def test_nothing_looks_any_more_once_the_cluster_is_closed(pg: Lab):

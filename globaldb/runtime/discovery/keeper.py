@@ -22,6 +22,7 @@ from globaldb.runtime.discovery.watch import Watch
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from globaldb.core.endpoints import HostPattern
     from globaldb.core.membership import Changes, Finding, Member
     from globaldb.core.topology import NodeState
     from globaldb.runtime.cluster import ClusterRuntime
@@ -46,7 +47,7 @@ class Discovery:
         self._cluster = cluster
         config = cluster.config
         self._patterns = {pattern.region: pattern for pattern in config.host_pattern}
-        self._surveys = Surveys(cluster, self._patterns.values)
+        self._surveys = Surveys(cluster, self._hosts)
         self._aliases = aliases_of(config, self._moved)
         self._sources: list[Source] = [*api_of(config), *records_of(config)]
         if self._aliases is not None:
@@ -114,31 +115,29 @@ class Discovery:
                 failed=self._failed,
                 resting=self._resting,
                 patience=self._cluster.config.connect_timeout,
-                enough=self._enough,
                 random=self._cluster.random,
             )
             self._watches = {**self._watches, source.name: watch}
             watch.start()
-
-    def _enough(self) -> bool:
-        """Whether what was found is all that is wanted: changes are not."""
-        if self._cluster.config.track_changes:
-            return False
-        return not any(node.stands_in for node in self._present())
 
     def _resting(self) -> bool:
         if len(self._cluster.sessions):
             self._needed_at = monotonic()
         return monotonic() - self._needed_at > _LINGER
 
+    def _hosts(self) -> Iterable[HostPattern]:
+        return self._patterns.values()
+
     # What is found.
 
-    def _take(self, finding: Finding) -> None:
+    def _take(self, finding: Finding) -> bool:
+        """Carry *finding* out; return whether its source need not be asked again."""
         with self._lock:
             if self._stopped:
-                return
+                return True
             self._place()
-            self._membership, changes = self._membership.take(finding, self._present())
+            present = self._present()
+            self._membership, changes = self._membership.take(finding, present)
             for problem in (*finding.problems, *changes.remarks):
                 self._remark(problem)
             for member in changes.admit:
@@ -152,10 +151,16 @@ class Discovery:
                 "; ".join((*finding.problems, *changes.remarks)) or found
             )
         self._hint(changes)
+        if self._cluster.config.track_changes or finding.problems:
+            return False
+        # Who may yet turn out to be one of those that were told of kept it out.
+        return not any(node.pending for node in present) and not any(
+            node.stands_in for node in self._present()
+        )
 
     def _place(self) -> None:
         """Note where nodes are that were named without a region."""
-        for name, region in self._surveys.regions.items():
+        for name, region in list(self._surveys.regions.items()):
             node = self._cluster.nodes.get(name)
             if node is not None and node.region is None:
                 node.region = region
@@ -180,7 +185,9 @@ class Discovery:
             return
         endpoint = parse_endpoint(host)
         if endpoint is not None and endpoint.pattern is not None:
-            self._patterns.setdefault(endpoint.pattern.region, endpoint.pattern)
+            # Others may be reading the one there is.
+            known = {endpoint.pattern.region: endpoint.pattern, **self._patterns}
+            self._patterns = known
         self._cluster.may_grow = True
         node = self._cluster.admit(address, source)
         self._membership = self._membership.admitted(node.name, source)
@@ -224,7 +231,8 @@ class Discovery:
             Present(
                 node.name,
                 (node.address.host, node.address.port),
-                states[node.name].region,
+                # A label of the configuration's own would make two nodes of one.
+                self._surveys.regions.get(node.name) or states[node.name].region,
                 id=self._identifier(node),
                 named=node.address in named,
                 stands_in=stands_for_others(node.address.host),

@@ -2,7 +2,8 @@
 
 What the writer sees is the address that a standby comes from: behind a router it is
 not its own, and its port is nowhere told. So these are hints, off by default, tried by
-asking whoever answers there.
+asking whoever answers there. Whoever may copy the database can be seen there, and is
+told the login only after proving to be a server that is trusted.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from ipaddress import ip_address
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from globaldb.config.address import NodeAddress
+from globaldb.config.remarks import PROVING
 from globaldb.core.lending import Outcome
 from globaldb.core.membership import Finding, Member
 from globaldb.errors import NoNodeAvailableError
@@ -21,7 +24,6 @@ from globaldb.runtime.discovery.names import is_name
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from globaldb.config import NodeAddress
     from globaldb.core.membership import Place
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.discovery.names import Names
@@ -47,24 +49,44 @@ class Replicas:
         """Ask the writer; None while none is known, or it tells of no standby.
 
         Each standby has the place of the node that it is, where its address is that
-        of a node, and else the port of the writer.
+        of a node, and else the port of the writer. Raises `NoNodeAvailableError` where
+        none may be told the login.
         """
         writer = self._cluster.topology.writer
         if writer is None:
             return None
         node = self._cluster.node(writer.name)
-        seen = self._ask(node, deadline)
         known = self._addresses(deadline)
-        here = node.address.stays_here
-        members = tuple(
-            Member(address, None, known.get(address, (address, node.address.port)))
-            for address in seen
-            # Seen from its own machine, a standby tells nothing to others.
-            if here or not ip_address(address).is_loopback
-        )
+        members, problems = [], []
+        for address in self._ask(node, deadline):
+            place = known.get(address, (address, node.address.port))
+            if ip_address(address).is_loopback and not node.address.stays_here:
+                # Seen from its own machine, a standby tells nothing to others.
+                continue
+            if address in known or self._is_proven(*place):
+                members.append(Member(address, None, place))
+            else:
+                problems.append(
+                    f"standby {address} is left out: with the sslmode given it need "
+                    "not prove who it is. Have it verified, or name it with node="
+                )
+        if problems and not members:
+            raise NoNodeAvailableError(problems[0])
         if not members:
             return None
-        return Finding(self.name, members, complete=False, at=monotonic())
+        return Finding(
+            self.name,
+            tuple(members),
+            complete=True,
+            at=monotonic(),
+            problems=tuple(problems),
+        )
+
+    def _is_proven(self, host: str, port: int) -> bool:
+        """Whether nobody else can be at *host* than who is to be there."""
+        node = NodeAddress(None, host, port)
+        mode = self._cluster.config.tls_for(node).get("sslmode")
+        return node.stays_here or mode in PROVING
 
     def _ask(self, node: Node, deadline: float) -> tuple[str, ...]:
         lease = node.pool.checkout(deadline)

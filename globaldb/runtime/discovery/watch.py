@@ -15,28 +15,29 @@ if TYPE_CHECKING:
     from globaldb.core.membership import Finding
     from globaldb.runtime.discovery.source import Source
 
-#: Seconds between two looks, however much happens, and after failures at the most.
+#: Seconds between two looks, however much happens, while nothing fails, and at the
+#: most after failures.
 _SHORTEST: Final = 0.25
 _LONGEST: Final = 60.0
 
 
 class Watch:
-    """Looks at *source* until it is stopped, or *enough* was found.
+    """Looks at *source* until it is stopped, or enough was found.
 
-    *take* gets what is found, *failed* why nothing was. While *resting* says so,
-    nobody needs to know, and nothing is asked. A look may last *patience* seconds. A
-    source that fails is asked less and less often, and that is logged once.
+    *take* gets what is found, and returns whether that is enough; *failed* gets why
+    nothing was. While *resting* says so, nobody needs to know, and nothing is asked. A
+    look may last *patience* seconds. A source that fails is asked less and less often,
+    whoever is in a hurry, and that is logged once.
     """
 
     def __init__(
         self,
         source: Source,
         *,
-        take: Callable[[Finding], None],
+        take: Callable[[Finding], bool],
         failed: Callable[[str], None],
         resting: Callable[[], bool],
         patience: float,
-        enough: Callable[[], bool],
         random: Random,
     ) -> None:
         self.source = source
@@ -44,7 +45,6 @@ class Watch:
         self._failed = failed
         self._resting = resting
         self._patience = patience
-        self._enough = enough
         self._random = random
         self._failures = 0
         self._wake = threading.Event()
@@ -76,24 +76,31 @@ class Watch:
             if self._resting():
                 self._wake.wait(_LONGEST)
                 continue
-            if self._look() and self._enough():
+            if self._look():
                 return
             # Jitter keeps many processes from asking in step.
-            pause = self._pause() * self._random.uniform(0.9, 1.1)
-            self._stopping.wait(_SHORTEST)
-            self._wake.wait(pause - _SHORTEST)
+            jitter = self._random.uniform(0.9, 1.1)
+            least, pause = (each * jitter for each in self._pauses())
+            self._stopping.wait(least)
+            self._wake.wait(pause - least)
 
-    def _pause(self) -> float:
-        longer: float = self.source.pause * 2 ** min(self._failures, 6)
-        return min(longer, max(_LONGEST, self.source.pause))
+    def _pauses(self) -> tuple[float, float]:
+        """Return the seconds until the next look for who hurries, and for others.
+
+        What fails may fail because it is asked too often.
+        """
+        longer = 2.0 ** min(self._failures, 8)
+        longest = max(_LONGEST, self.source.pause)
+        return min(_SHORTEST * longer, longest), min(
+            self.source.pause * longer, longest
+        )
 
     def _look(self) -> bool:
-        """Ask the source; whether it has told something."""
+        """Ask the source; whether it has told enough."""
         name = self.source.name
         try:
             finding = self.source.look(monotonic() + self._patience)
-            if finding is not None:
-                self._take(finding)
+            enough = finding is not None and self._take(finding)
         except Exception as error:  # noqa: BLE001 - one source never hurts another
             if self._stopping.is_set():
                 return False
@@ -106,4 +113,4 @@ class Watch:
         if self._failures:
             events.discovery_recovered(name, self._failures)
         self._failures = 0
-        return finding is not None
+        return enough
