@@ -237,14 +237,14 @@ def test_a_deadline_that_passed_is_reported_as_one(
 def test_a_server_that_hangs_does_not_hang_a_statement_with_a_deadline(
     lab: Lab, conn: Connection
 ) -> None:
-    """Cancelling is tried for five seconds; then the connection is given up."""
+    """A cancel is waited for a little; then the connection is given up."""
     lab.freeze(FAR, READER)
-    with conn.using(timeout=0.2), within(7.0):
+    with conn.using(timeout=0.2), within(4.0):
         with pytest.raises(globaldb.DeadlineExceededError):
             conn.execute("SELECT count(*) FROM t")
     lab.thaw(FAR, READER)
     lab.freeze(FAR, WRITER)
-    with conn.using(timeout=0.2), within(7.0):
+    with conn.using(timeout=0.2), within(4.0):
         with pytest.raises(globaldb.OutcomeUnknownError):
             conn.execute("INSERT INTO t VALUES (1)")
     lab.thaw(FAR, WRITER)

@@ -19,6 +19,8 @@ from psycopg.errors import FinishedPGconn, _WaitTimeout
 from globaldb.config import libpq
 from globaldb.core.fence import Facts
 from globaldb.core.trip import LinkStatus
+from globaldb.drivers.cancelling import LONGEST, patience
+from globaldb.drivers.psycopg.cancel import cancel
 from globaldb.errors import DeadlineExceededError
 
 if TYPE_CHECKING:
@@ -45,10 +47,6 @@ _SECRETS = frozenset(name.encode() for name in (*libpq.SECRETS, "password"))
 #: Longest wait, in seconds, before looking whether there is still a point in it.
 _PATIENCE = 0.5
 
-#: Seconds a cancelled statement may take to come back before its connection is
-#: given up.
-_DRAIN = 5.0
-
 #: By number, as libpq has it: a member of the enumeration is one too.
 _STATUS: Mapping[int, LinkStatus] = {
     pq.TransactionStatus.IDLE: LinkStatus.IDLE,
@@ -74,6 +72,8 @@ class Physical(psycopg.Connection[Any]):
         self.facts = Facts()
         #: Which run of which server it leads to, once that was asked.
         self.place: Place | None = None
+        #: That was a standby when this was opened, and has not been started since.
+        self.was_standby = self.standby
         #: Identity of the session that used this connection last.
         self.last_session: int = 0
         #: The borrower's face, which hears notices and notifications.
@@ -88,6 +88,8 @@ class Physical(psycopg.Connection[Any]):
         self.expendable = False
         #: The node was found not to answer: nobody shall wait for it.
         self.given_up = False
+        #: Seconds that it took to open.
+        self.opening = 0.0
         self._prepared = self._statements = _Prepared()
         self.add_notice_handler(self._forward_notice)
         self.add_notify_handler(self._forward_notify)
@@ -97,7 +99,8 @@ class Physical(psycopg.Connection[Any]):
         cls, parameters: Mapping[str, str], deadline: float, prepare: int | None
     ) -> Physical:
         """Connect with libpq *parameters* before *deadline* (monotonic seconds)."""
-        seconds = max(1, math.ceil(deadline - monotonic()))
+        began = monotonic()
+        seconds = max(1, math.ceil(deadline - began))
         try:
             physical = cls._connected(parameters, seconds, prepare)
         except BaseException as error:  # noqa: BLE001 - raised again, without frames
@@ -107,6 +110,7 @@ class Physical(psycopg.Connection[Any]):
         if physical.pgconn.transaction_status != pq.TransactionStatus.IDLE:
             physical.close()
             raise pgerrors.OperationalError("the connection did not become idle")
+        physical.opening = monotonic() - began
         return physical
 
     @classmethod
@@ -226,16 +230,27 @@ class Physical(psycopg.Connection[Any]):
 
         What has succeeded before the cancel came to it has succeeded, if late.
         """
-        end = monotonic() + _DRAIN
-        self._try_cancel(timeout=_DRAIN)
-        remaining = max(0.0, end - monotonic())
+        longest = patience(self.opening)
+        request = cancel(self)
+        # One that is still on its way tells of a node that does not answer: whatever
+        # it has answered already is taken, and no more.
+        remaining = longest if request.over(longest) else 0.0
         try:
             return waiting.wait(gen, self.pgconn.socket, _INTERVAL, remaining)
         except _WaitTimeout:
             self.pgconn.finish()
         except pgerrors.QueryCanceled:
             pass
+        finally:
+            if not request.over():
+                # It would meet the next statement.
+                self.pgconn.finish()
         raise too_late()
+
+    def _try_cancel(self, *, timeout: float = LONGEST) -> None:
+        # What psycopg does when it is interrupted, to wait for the statement's end.
+        if not cancel(self).over(min(timeout, patience(self.opening))):
+            self.pgconn.finish()
 
     def leave_rows(self) -> None:
         """Make psycopg's own pipelines possible again after a `stream`.

@@ -1,8 +1,7 @@
-"""The socket to a node: opened before a deadline, closed whatever goes wrong, read."""
+"""The socket to a node: opened before a deadline, closed whatever goes wrong."""
 
 from __future__ import annotations
 
-import io
 import socket
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -10,11 +9,7 @@ from typing import TYPE_CHECKING, Final
 from pymysql import err
 from pymysql.constants import CR
 
-from globaldb.errors import DeadlineExceededError
-
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
     from globaldb.drivers.pymysql.physical import Physical
 
 _SHORTEST: Final = 0.001
@@ -76,26 +71,3 @@ def _remote(connection: Physical, timeout: float) -> socket.socket:
         if option is not None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
     return sock
-
-
-class Patient(io.RawIOBase):
-    """The bytes a physical connection receives, for a buffer in front of it."""
-
-    def __init__(self, physical: Physical) -> None:
-        self._physical = physical
-
-    def readable(self) -> bool:
-        """Whether it can be read: that is what it is for."""
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Wait for bytes, put them into *buffer*, and return how many came."""
-        return self._physical.receive(buffer)
-
-
-def too_late() -> DeadlineExceededError:
-    """Return the error of a statement that was cancelled at its deadline."""
-    return DeadlineExceededError(
-        "the statement's deadline passed and it was cancelled. Give it more time with "
-        "timeout=, or make it do less"
-    )

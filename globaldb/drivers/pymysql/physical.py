@@ -6,7 +6,7 @@ import io
 import re
 import select
 import socket
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,23 +16,21 @@ from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from globaldb.core.fence import Facts
 from globaldb.core.mysql.several import companionable
 from globaldb.core.trip import LinkStatus
+from globaldb.drivers.cancelling import LONGEST
 from globaldb.drivers.pymysql import greeting
-from globaldb.drivers.pymysql.network import Patient, connected, too_late
+from globaldb.drivers.pymysql.network import connected
 from globaldb.drivers.pymysql.packets import Packets
 from globaldb.drivers.pymysql.result import Result
 from globaldb.drivers.pymysql.tracking import Outcome, outcome
+from globaldb.drivers.pymysql.waiting import Patient
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
-    from _typeshed import WriteableBuffer
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from globaldb.core.settings import Settings
 
 
-#: Seconds a cancelled statement may take to come back before its connection is
-#: given up.
-_DRAIN: Final = 5.0
 #: Seconds for a farewell.
 _FAREWELL: Final = 1.0
 _SHORTEST: Final = 0.001
@@ -73,8 +71,9 @@ class Physical(Packets):
         self.joins: bool = given.pop("multi_statements", True)
         #: The application asked for texts with several statements.
         self.scripts = bool(given.get("client_flag", 0) & CLIENT.MULTI_STATEMENTS)
-        #: Longest silence in an answer, and wait to be rid of a statement, in seconds.
-        self._silence: float | None = given.pop("read_timeout", None)
+        #: Its waits for the server's words.
+        self.waits = Patient(self, given.pop("read_timeout", None))
+        #: Longest wait to be rid of a statement, in seconds.
         self._stall: float | None = given.pop("write_timeout", None)
         self._first: str | None = given.pop("init_command", None)
         self._mode: str | None = given.pop("sql_mode", None)
@@ -94,12 +93,10 @@ class Physical(Packets):
         self._spell = 0, 0
         #: The borrower's connection while it is lent.
         self.face: Any = None
-        #: When the statement running now must have ended (monotonic seconds).
-        self.deadline: float | None = None
         #: Interrupted in the middle: nobody knows what is applied.
         self.spoiled = False
-        #: Nobody's work is on it: when it is late, it is hung up on.
-        self.expendable = False
+        #: Seconds that it took to open.
+        self.opening = 0.0
         #: Whether the server last said that it is a standby.
         self.standby = False
         #: Answers are laid out with what changed of the session.
@@ -115,7 +112,6 @@ class Physical(Packets):
         self._encoding, self._decoders = self.encoding, self.decoders
         #: Its server takes texts of several statements now, as far as it can.
         self._taking = True
-        self._ends: float | None = None
         self._opening: float | None = None
 
     @classmethod
@@ -132,12 +128,14 @@ class Physical(Packets):
         A *bare* connection has no settings of its own; *again* returns, before a
         deadline, what another is opened with later. Raises PyMySQL's errors.
         """
+        began = monotonic()
         try:
             physical = cls._connected(parameters, deadline, bare=bare)
         except BaseException as error:  # noqa: BLE001 - raised again, without frames
             # Those below hold the password, and so would whatever shows them.
             raise error.with_traceback(None) from error.__cause__
         physical._again = again or (lambda _: parameters)
+        physical.opening = monotonic() - began
         return physical
 
     @classmethod
@@ -154,7 +152,7 @@ class Physical(Packets):
             physical._opening = None
             physical._read_timeout = physical._write_timeout = None
             physical._current_timeout = None
-            physical._rfile = io.BufferedReader(Patient(physical))
+            physical._rfile = io.BufferedReader(physical.waits)
         return physical
 
     @property
@@ -190,11 +188,6 @@ class Physical(Packets):
         """Whether a backslash in a text escapes."""
         return not self.server_status & _NO_BACKSLASH_ESCAPES
 
-    @property
-    def overdue(self) -> bool:
-        """Whether the statement running now should have ended."""
-        return self.deadline is not None and monotonic() >= self.deadline
-
     def spell(self) -> int:
         """Return the number of the spell of use by its last session without a break.
 
@@ -222,22 +215,15 @@ class Physical(Packets):
         poll.register(sock, select.POLLIN)
         return bool(poll.poll(0))
 
-    @contextmanager
     def until(
         self, deadline: float | None, *, expendable: bool = False
-    ) -> Iterator[None]:
+    ) -> AbstractContextManager[None]:
         """Bound every wait inside the block by *deadline* (monotonic seconds).
 
         What is overdue is cancelled and waited for; of an *expendable* connection,
         which no application waits for, it is hung up on.
         """
-        before = self.deadline, self.expendable
-        self.deadline, self.expendable = deadline, expendable
-        try:
-            yield
-        finally:
-            self.deadline, self.expendable = before
-            self._ends = None
+        return self.waits.until(deadline, expendable=expendable)
 
     def give_up(self) -> None:
         """Let whoever waits on this connection stop waiting. From any thread."""
@@ -247,7 +233,7 @@ class Physical(Packets):
             with suppress(OSError):
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    def cancel(self, timeout: float = _DRAIN) -> None:
+    def cancel(self, timeout: float = LONGEST) -> None:
         """Have the server end what runs on this connection. From any thread.
 
         Takes another connection, and at most about *timeout* seconds. Raises PyMySQL's
@@ -316,11 +302,6 @@ class Physical(Packets):
         super()._execute_command(COMMAND.COM_SET_OPTION, option)  # type: ignore[misc]
         self._read_packet()
         self._taking = allowed
-
-    @property
-    def cancelled(self) -> bool:
-        """Whether the statement of this trip was to be ended at its deadline."""
-        return self._ends is not None
 
     def read_plainly(self, *, texts: bool) -> None:
         """Have the rows of answers read as PyMySQL does by itself, or as *texts*."""
@@ -393,53 +374,9 @@ class Physical(Packets):
         if self._opening is not None:
             self._limit_opening()
         elif self._sock is not None:
-            self._bound(self._sock, self._stall)
+            self.waits.bound(self._sock, self._stall)
         super()._write_bytes(data)  # type: ignore[misc]
-
-    # Waiting.
-
-    def receive(self, buffer: WriteableBuffer) -> int:
-        """Wait for bytes, until the deadline or for as long as the application does.
-
-        An overdue statement is cancelled in between: its answer is read to its end.
-        """
-        while (sock := self._sock) is not None:
-            self._bound(sock, self._silence)
-            try:
-                received: int = sock.recv_into(buffer)
-            except TimeoutError:
-                self._late()
-            else:
-                return received
-        return 0
-
-    def _bound(self, sock: Any, patience: float | None) -> None:
-        """Let *sock* wait for *patience* seconds, and not beyond the deadline."""
-        limit, end = patience, self._ends or self.deadline
-        if end is not None:
-            left = max(_SHORTEST, end - monotonic())
-            limit = left if patience is None else min(left, patience)
-        # To look is cheap, to set is a call to the system.
-        if sock.gettimeout() != limit:
-            sock.settimeout(limit)
 
     def _limit_opening(self) -> None:
         left = max(_SHORTEST, (self._opening or 0.0) - monotonic())
         self._read_timeout = self._write_timeout = left
-
-    def _late(self) -> None:
-        """Have an overdue statement cancelled; raise where there is no point in it."""
-        if not self.overdue:
-            raise TimeoutError("timed out")  # PyMySQL makes a lost connection of it
-        if self.expendable:
-            raise err.OperationalError(
-                CR.CR_SERVER_LOST, "the node does not answer any more"
-            )
-        now = monotonic()
-        if self._ends is None:
-            self._ends = now + _DRAIN
-            # Whatever was the matter with it, the answer may still come.
-            with suppress(err.MySQLError, OSError):
-                self.cancel(_DRAIN)
-        elif now >= self._ends:
-            raise too_late()

@@ -19,9 +19,9 @@ from pymysql.constants import CR, ER
 from globaldb.core.mysql.faults import mysql_refuses_writes
 from globaldb.core.trip import LinkStatus
 from globaldb.drivers.pymysql import greeting, position, words
-from globaldb.drivers.pymysql.network import too_late
 from globaldb.drivers.pymysql.repeat import Recording, shown
 from globaldb.drivers.pymysql.translate import GOODBYES, INTERRUPTED, number, unsigned
+from globaldb.drivers.pymysql.waiting import too_late
 from globaldb.errors import Error
 
 if TYPE_CHECKING:
@@ -145,13 +145,22 @@ class _Journey:
         else:
             reply.prepared = True
             reply.done = reply.error is None
-        if physical.cancelled and words.sleeps(self.text) and reply.done:
+        if physical.waits.cancelled:
+            self._cancelled()
+
+    def _cancelled(self) -> None:
+        """Take note of what a cancel, which may have come late, has left."""
+        reply, physical = self.reply, self.physical
+        if reply.done and words.sleeps(self.text):
             # It does not fail when it is woken.
             reply.error, reply.done = too_late(), False
             self._forget_answer()
-        elif physical.cancelled and reply.done:
+        elif reply.done:
             # It ended by itself: what was sent to end it may end the next one.
             physical.spoiled = True
+        if physical.waits.cancelling:
+            # And would meet the next statement.
+            physical.hang_up()
 
     # What is sent.
 
@@ -362,11 +371,11 @@ class _Journey:
     def _failed(self, step: _Step, error: Exception) -> None:
         reply, part = self.reply, step.part
         code = number(error)
-        if self.physical.overdue and code in INTERRUPTED:
+        if self.physical.waits.overdue and code in INTERRUPTED:
             error = too_late()
         elif mysql_refuses_writes(error.args):
             self.physical.standby = True
-        if part is _Part.GUARD and not self.physical.overdue:
+        if part is _Part.GUARD and not self.physical.waits.overdue:
             reply.guard_problem = error
         elif part in (_Part.CAPTURE, _Part.ROLE):
             reply.position_problem = error

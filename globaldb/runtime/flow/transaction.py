@@ -330,8 +330,10 @@ async def rollback(session: Session) -> None:
     if not sent or lease is None or node is None:
         session.end_transaction(committed=False)
         return
-    trip = Trip(capture=session.on_writer, alone=True)
-    deadline = monotonic() + session.cluster.config.connect_timeout
+    # A server that loses the connection rolls back, too.
+    trip = Trip(capture=session.on_writer, alone=True, expendable=True)
+    longest = monotonic() + session.cluster.config.connect_timeout
+    deadline = min(longest, session.deadline() or longest)
     try:
         reply = await session.shell.travel(
             lease.connection, b"ROLLBACK", trip, deadline
