@@ -67,20 +67,36 @@ def counts(lab: Lab, node: str) -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
-def read_nearby(conn: Connection) -> None:
-    with conn.using(consistency="eventual"):
-        run(conn, "SELECT count(*) FROM t")
-    assert conn.last_route.region == FAR
+class Reading(Going):
+    """A session that reads the nearest again and again."""
+
+    def __init__(self, conn: Connection) -> None:
+        super().__init__(self._read)
+        self._conn = conn
+        self._regions: list[str | None] = []
+
+    def _read(self, _key: int) -> None:
+        with self._conn.using(consistency="eventual"):
+            run(self._conn, "SELECT count(*) FROM t")
+        self._regions.append(self._conn.last_route.region)
+
+    def went_on_nearby(self) -> bool:
+        """Whether nothing was raised, and nearly every read was local.
+
+        One that a starved machine answers late has gone elsewhere.
+        """
+        near = self._regions.count(FAR)
+        return self.errors == [] and near > 0.9 * len(self._regions)
 
 
-def everybody(found: globaldb.Cluster, stack: ExitStack) -> tuple[Going, list[Going]]:
+def everybody(found: globaldb.Cluster, stack: ExitStack) -> tuple[Reading, list[Going]]:
     """One session that reads, and several that write."""
     conns = [stack.enter_context(found.connect()) for _ in range(WRITERS + 1)]
     writers = [
         Going(lambda key, conn=conn: put(conn, key), number * SPACE)  # type: ignore[misc]
         for number, conn in enumerate(conns[1:])
     ]
-    reading = Going(lambda _key: read_nearby(conns[0]))
+    reading = Reading(conns[0])
     for going in (reading, *writers):
         stack.enter_context(going)
     return reading, writers
@@ -95,7 +111,7 @@ def test_a_switchover_loses_nothing_and_is_told_to_nobody_else(lab: Lab) -> None
             await_progress(writers)
             for going in (reading, *writers):
                 going.__exit__()
-            assert reading.errors == []
+            assert reading.went_on_nearby(), reading.errors
             only_precise(writers, globaldb.OutcomeUnknownError)
             exactly_once(reported(writers), counts(lab, OTHER))
             put(conn, -1)
@@ -113,7 +129,7 @@ def test_in_a_failover_reads_go_on_and_writes_wait(lab: Lab) -> None:
         await_progress(writers)
         for going in (reading, *writers):
             going.__exit__()
-        assert reading.errors == []
+        assert reading.went_on_nearby(), reading.errors
         only_precise(writers, globaldb.OutcomeUnknownError, globaldb.CausalityLostError)
         assert set(counts(lab, OTHER).values()) == {1}
 
@@ -155,5 +171,11 @@ def test_an_old_writer_that_comes_back_is_never_written_to_again(split: Lab) -> 
         until(lambda: found.topology.nodes[home].problem == "writer of an old timeline")
         for key in range(5, 20):
             put(conn, key)
+        # Nor by a process that starts now, and hears of the old writer first.
+        lab.latency(FAR, THIRD, 0.2)
+        for key in range(20, 23):
+            late = globaldb.Cluster(lab.url(FAR), autocommit=True)
+            with late, late.connect() as newcomer:
+                put(newcomer, key)
         assert counts(lab, WRITER).keys() - {3} == {0, 1, 2, 1000}
-        assert counts(lab, OTHER).keys() >= set(range(4, 20))
+        assert counts(lab, OTHER).keys() >= set(range(4, 23))

@@ -99,10 +99,10 @@ def test_a_wrong_password_is_refused(mysql_lab: Lab) -> None:
 
 def test_the_application_owns_its_databases_and_nothing_else(mysql_lab: Lab) -> None:
     app = connect(mysql_lab, HOME, WRITER)
-    run(app, "CREATE SCHEMA globaldb")
-    run(app, "CREATE TABLE globaldb.things (n int)")
-    run(app, "CREATE FUNCTION globaldb.one() RETURNS int RETURN 1")
-    run(app, "DROP SCHEMA globaldb")
+    run(app, "CREATE SCHEMA globaldb_own")
+    run(app, "CREATE TABLE globaldb_own.things (n int)")
+    run(app, "CREATE FUNCTION globaldb_own.one() RETURNS int RETURN 1")
+    run(app, "DROP SCHEMA globaldb_own")
     assert refused(app, "CREATE SCHEMA another") in DENIED
     assert refused(app, "CREATE USER another") in DENIED
     assert refused(app, "SET GLOBAL read_only = 0") in DENIED
