@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from copy import copy
+from time import monotonic
 from typing import Any, Final
 
 import psycopg
@@ -231,6 +233,71 @@ def look_again(cluster: globaldb.Cluster) -> None:
 def surveyed_at(cluster: globaldb.Cluster) -> float:
     latest = cluster.runtime.discovery._membership.latest.get("aurora")
     return 0.0 if latest is None else latest.at
+
+
+@contextmanager
+def asking(lab: Lab, name: str) -> Iterator[Callable[..., set[str] | None]]:
+    """Yield what asks node *name* whom it knows, in other ways than those given."""
+    with finding(lab, instance(lab, name)) as cluster:
+        until(lambda: complete(cluster))
+        [node] = [n for each, n in cluster.runtime.nodes.items() if name in each]
+        link = node.open(monotonic() + 5)
+
+        def ask(*ways: str) -> set[str] | None:
+            link.facts = copy(node.facts)
+            for way in ways:
+                link.facts.sees_nothing_in(way)
+            found = cluster.runtime.driver.survey(link, monotonic() + 5)
+            return None if found is None else {each.id for each in found.members}
+
+        yield ask
+        cluster.runtime.driver.close(link)
+
+
+def test_what_was_not_heard_of_for_minutes_is_no_instance_any_more(aurora: Lab):
+    """Rows of what was deleted stay for a while in what one region tells."""
+    notes, mysql = NOTED[aurora.spec.engine], aurora.spec.engine == "mysql"
+    now = "UTC_TIMESTAMP(6)" if mysql else "now()"
+    columns = "server_id, aws_region, session_id, writes, seen_at"
+    columns, node = (columns, "") if mysql else (f"node, {columns}", "'{0}', ")
+    ghost = (
+        f"INSERT INTO {notes} ({columns}) VALUES ({node}'{{0}}', '{HOME}', 'x', false,"
+        f" {now} - INTERVAL {{1}})"
+    )
+    minutes = ("1 MINUTE", "10 MINUTE") if mysql else ("'1 minute'", "'10 minutes'")
+    with asking(aurora, SECOND) as ask:
+        note(aurora, *map(ghost.format, ("late-1", "gone-1"), minutes))
+        try:
+            until(lambda: ask() == NODES | {"late-1", "gone-1"})
+            region = ask("aurora_global", "aurora_instances")
+            assert region == {WRITER, SECOND, "late-1"}
+        finally:
+            note(aurora, f"DELETE FROM {notes} WHERE server_id IN ('late-1', 'gone-1')")
+
+
+def test_a_server_that_tells_of_nobody_for_a_moment_is_asked_again(aurora: Lab):
+    """So does one that is being promoted."""
+    notes, kept = NOTED[aurora.spec.engine], f"{NOTED[aurora.spec.engine]}_kept"
+    with asking(aurora, READER) as ask:
+        assert ask() == NODES
+        note(aurora, f"CREATE TABLE {kept} AS SELECT * FROM {notes}")
+        try:
+            note(aurora, f"DELETE FROM {notes}")
+            until(lambda: ask() is None)
+        finally:
+            note(aurora, f"INSERT INTO {notes} SELECT * FROM {kept}")
+            note(aurora, f"DROP TABLE {kept}")
+        until(lambda: ask() == NODES)
+
+
+def test_who_may_not_ask_of_all_regions_is_told_of_one(pg: Lab):
+    view = "FUNCTION pg_catalog.aurora_global_db_instance_status()"
+    note(pg, f"REVOKE EXECUTE ON {view} FROM PUBLIC")
+    try:
+        with finding(pg, instance(pg, SECOND)) as cluster:
+            until(lambda: names(cluster) == [WRITER, SECOND])
+    finally:
+        note(pg, f"GRANT EXECUTE ON {view} TO PUBLIC")
 
 
 # SRV records, the RDS API, and names that move.

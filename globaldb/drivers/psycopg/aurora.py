@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import psycopg
 from psycopg import pq
+from psycopg.errors import error_from_result
 
 from globaldb.core.membership import Survey, surveyed
 from globaldb.drivers.psycopg.segments import each
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from psycopg.pq.abc import PGresult
 
@@ -77,30 +79,44 @@ def views(found: Mapping[str, bytes | None]) -> frozenset[str]:
 def survey(physical: Physical, facts: Facts) -> Survey | None:
     """Ask *physical*'s node for all instances that it knows; None outside of Aurora.
 
-    One round trip; at first another for each way that is refused, or tells nothing.
+    One round trip; another for each way that tells nothing, and once for each that is
+    refused. Raises psycopg's errors when all fail.
     """
+    problem: psycopg.Error | None = None
     for name, question in _QUESTIONS.items():
         if name not in facts.now.views:
             continue
         identified = "aurora_identity" in facts.now.views
         asking = [question, _OWN] if identified else [question]
         answers = [segment[0][0] for segment in each(physical, asking)]
-        rows = _rows(answers[0])
-        own = _rows(answers[1]) if identified else []
-        if rows:
-            return surveyed(rows, own[0][0] if own else None)
-        facts.sees_nothing_in(name)
+        try:
+            rows = _rows(answers[0])
+        except (psycopg.ProgrammingError, psycopg.NotSupportedError):
+            facts.sees_nothing_in(name)
+        except psycopg.Error as error:
+            problem = error
+        else:
+            if rows:
+                return surveyed(rows, _own(answers[1:]))
+    if problem is not None:
+        raise problem
     return None
 
 
 def _rows(result: PGresult) -> list[tuple[str | None, ...]]:
-    """Return what was answered as text; nothing where it was refused."""
+    """Return what was answered as text; raises what was the matter instead."""
     if result.status != pq.ExecStatus.TUPLES_OK:
-        return []
+        raise error_from_result(result)
     return [
         tuple(_text(result.get_value(row, column)) for column in range(result.nfields))
         for row in range(result.ntuples)
     ]
+
+
+def _own(answers: Sequence[PGresult]) -> str | None:
+    """Return what the server calls itself, if it was asked and tells."""
+    told = [each for each in answers if each.status == pq.ExecStatus.TUPLES_OK]
+    return _rows(told[0])[0][0] if told else None
 
 
 def _text(value: bytes | None) -> str | None:

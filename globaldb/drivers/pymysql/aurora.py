@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from pymysql import err
+from pymysql.constants import ER
 
 from globaldb.core.membership import Survey, surveyed
 
@@ -76,6 +77,18 @@ _QUESTIONS: Final[Mapping[str, str]] = {
     ),
 }
 
+#: It is not there, lacks a column, or is not for this user: no other look helps.
+_REFUSED: Final = (
+    ER.BAD_FIELD_ERROR,
+    ER.COLUMNACCESS_DENIED_ERROR,
+    ER.DBACCESS_DENIED_ERROR,
+    ER.NO_SUCH_TABLE,
+    ER.SPECIFIC_ACCESS_DENIED_ERROR,
+    ER.TABLEACCESS_DENIED_ERROR,
+    ER.UNKNOWN_SYSTEM_VARIABLE,
+    ER.UNKNOWN_TABLE,
+)
+
 
 def views(tables: Iterable[str]) -> frozenset[str]:
     """Return what of Aurora there is, by the names that `TABLES` has answered."""
@@ -85,25 +98,32 @@ def views(tables: Iterable[str]) -> frozenset[str]:
 def survey(physical: Physical, facts: Facts) -> Survey | None:
     """Ask *physical*'s node for all instances that it knows; None outside of Aurora.
 
-    One round trip; at first another for each way that is refused, or tells nothing.
+    One round trip; another for each way that tells nothing, and once for each that is
+    refused. Raises PyMySQL's errors when all fail.
     """
+    problem: err.MySQLError | None = None
     for name, question in _QUESTIONS.items():
         if name not in facts.now.views:
             continue
-        rows = _rows(physical, question)
+        try:
+            rows = _rows(physical, question)
+        except err.MySQLError as error:
+            if physical.closed:
+                raise
+            if error.args and error.args[0] in _REFUSED:
+                facts.sees_nothing_in(name)
+            else:
+                problem = error
+            continue
         if rows:
             return surveyed([row[:-1] for row in rows], rows[0][-1])
-        facts.sees_nothing_in(name)
+    if problem is not None:
+        raise problem
     return None
 
 
 def _rows(physical: Physical, question: str) -> list[tuple[Any, ...]]:
-    """Return what was answered as text; nothing where it was refused."""
+    """Return what was answered as text."""
     physical.read_plainly(texts=True)
-    try:
-        physical.query(question)
-    except err.MySQLError:
-        if physical.closed:
-            raise
-        return []
+    physical.query(question)
     return list(physical._result.rows)
