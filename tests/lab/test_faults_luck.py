@@ -70,9 +70,8 @@ def test_a_wrong_url_is_refused_before_anything_is_opened(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
-        url = (
-            f"postgresql://app@127.0.0.1:{server.getsockname()[1]}/app?sslmode=disable"
-        )
+        node = f"{HOME}@127.0.0.1:{server.getsockname()[1]}"
+        url = f"postgresql://app@/app?sslmode=disable&node={node}"
         with pytest.raises(globaldb.ConfigurationError, match=message):
             globaldb.connect(url + change)
         with pytest.raises(BlockingIOError):
@@ -82,8 +81,10 @@ def test_a_wrong_url_is_refused_before_anything_is_opened(
 def test_a_wrong_password_is_named_for_every_node_at_once(lab: Lab) -> None:
     with within(3.0), pytest.raises(globaldb.NoNodeAvailableError) as caught:
         globaldb.Cluster(lab.url(FAR), password="wrong").connect()
-    assert str(caught.value).count("password authentication failed") == 2
-    assert "wrong" not in str(caught.value).replace("wrongly", "")
+    text = str(caught.value)
+    assert "password authentication failed" in text
+    assert all(f"{region}@127." in text for region in (HOME, FAR))
+    assert "wrong" not in text.replace("wrongly", "")
 
 
 def test_where_nobody_listens_every_node_is_named_with_its_reason(lab: Lab) -> None:
@@ -92,7 +93,7 @@ def test_where_nobody_listens_every_node_is_named_with_its_reason(lab: Lab) -> N
     with within(3.0), pytest.raises(globaldb.NoNodeAvailableError) as caught:
         globaldb.Cluster(lab.url(FAR), connect_timeout=2).connect()
     text = str(caught.value)
-    assert text.count("refused") == 2
+    assert "refused" in text
     assert all(f"{region}@127." in text for region in (HOME, FAR))
     assert caught.value.retryable
 
