@@ -45,9 +45,10 @@ demo: $(STAMP)
 test: ALONE := $(addprefix tests/lab/test_,round_trips.py faults_links.py lab_links.py \
   verify.py)
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
-	  $(addprefix --ignore=,$(ALONE))
-	@$(BIN)/python -m pytest $(ALONE)
+	@failed=0; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	  $(addprefix --ignore=,$(ALONE)) || failed=$$?; \
+	$(BIN)/python -m pytest $(ALONE) && exit $$failed
 
 check: $(STAMP)
 	@$(BIN)/ruff format --check .
