@@ -20,6 +20,7 @@ from globaldb.config.options import NODE_SOURCES
 from globaldb.config.passfile import SOCKET_FOLDERS
 from globaldb.core.endpoints import (
     GLOBAL_LABEL,
+    EndpointKind,
     HostPattern,
     parse_endpoint,
     region_of,
@@ -167,23 +168,51 @@ def all_patterns(
 
 
 def parse_pattern(text: str) -> HostPattern:
-    """Read ``REGION@HOST[:PORT]`` with one ``?``; `ConfigurationError` for others."""
+    """Read ``REGION@HOST[:PORT]`` with one ``?``; `ConfigurationError` for others.
+
+    The message quotes no more than the host, as for a node.
+    """
     region, at, place = text.strip().partition("@")
-    host, port = split_place(place)
-    stand_in = host.replace("?", "x")
-    if (
-        not at
-        or not REGION.fullmatch(region)
-        or host.count("?") != 1
-        or not HOST_NAME.fullmatch(stand_in)
-    ):
-        raise ConfigurationError(f"a host_pattern is {PATTERN_FORM}")
+    if not at:
+        raise ConfigurationError(
+            f"a host_pattern names no region; it is {PATTERN_FORM}"
+        )
+    if not REGION.fullmatch(region):
+        raise ConfigurationError(
+            f"the region of a host_pattern is not a name; a pattern is {PATTERN_FORM}"
+        )
     if region == GLOBAL_LABEL:
         raise ConfigurationError(
             f"a host_pattern is for region {region!r}, which is none: the writer of a "
             "global database is in one of the others"
         )
+    host, port = split_place(place)
+    problem = _problem_of(host, region)
+    if problem is not None:
+        raise ConfigurationError(
+            f"the host_pattern for {region} {problem}; a pattern is {PATTERN_FORM}"
+        )
     return HostPattern(region, host, None if port is None else checked_port(port))
+
+
+def _problem_of(host: str, region: str) -> str | None:
+    """Return what is wrong with *host* as a pattern for *region*."""
+    marks = host.count("?")
+    if not HOST_NAME.fullmatch(host.replace("?", "x")):
+        return "has no host" if not host else "has a host that is no name"
+    if marks != 1:
+        return f"is {host!r}, which has {marks or 'no'} ?"
+    endpoint = parse_endpoint(host.replace("?", "x"))
+    if endpoint is None:
+        return None
+    if endpoint.pattern is None or endpoint.kind is not EndpointKind.INSTANCE:
+        told = (
+            "" if endpoint.pattern is None else f": theirs is {endpoint.pattern.host}"
+        )
+        return f"is {host!r}, which no instance is called{told}"
+    if endpoint.region != region:
+        return f"is {host!r}, which is in {endpoint.region}"
+    return None
 
 
 def name_server(found: Gathered) -> tuple[str, int] | None:

@@ -60,13 +60,48 @@ def test_a_pattern_tells_the_region_of_a_node_named_without_one(read):
     assert [str(node) for node in config.nodes] == ["eu@n1.eu.example:7"]
 
 
+RDS = "us-west-2.rds.amazonaws.com"
+
+
 @pytest.mark.parametrize(
-    "text",
-    ["", "?.x", "us@x", "us@?.?.x", "us@", "@?.x", "us@?/x", "us@? x", "us@a@?.x"],
+    ("text", "says"),
+    [
+        ("", "names no region"),
+        ("?.x", "names no region"),
+        (f"us-west-2:?.abc1.{RDS}", "names no region"),
+        ("@?.x", "the region of a host_pattern is not a name"),
+        ("app:hidden@?.x", "the region of a host_pattern is not a name"),
+        ("us@", "for us has no host"),
+        ("us@x", "for us is 'x', which has no ?"),
+        ("us@?.?.x", "for us is '?.?.x', which has 2 ?"),
+        ("us@?/x", "for us has a host that is no name"),
+        ("us@? x", "for us has a host that is no name"),
+        ("us@hidden@?.x", "for us has a host that is no name"),
+        (f"eu-west-1@?.abc1.{RDS}", "which is in us-west-2; a pattern is REGION@HOST"),
+        (
+            f"us-west-2@?.cluster-abc1.{RDS}",
+            f"which no instance is called: theirs is ?.abc1.{RDS}; a pattern is",
+        ),
+        (
+            "us-west-2@?.global-abc1.global.rds.amazonaws.com",
+            "which no instance is called; a pattern is REGION@HOST or REGION@HOST:PORT",
+        ),
+    ],
 )
-def test_what_is_no_pattern_is_refused_with_an_example(read, text):
-    with pytest.raises(ConfigurationError, match=r"a host_pattern is REGION@HOST"):
+def test_what_is_no_pattern_is_told_what_is_wrong_with_it(read, text, says):
+    with pytest.raises(ConfigurationError) as caught:
         read(host="h", host_pattern=[text])
+    assert says in str(caught.value)
+    assert "for example us-west-2@?.xyz.us-west-2.rds.amazonaws.com" in str(
+        caught.value
+    )
+    assert "hidden" not in str(caught.value)
+
+
+@pytest.mark.parametrize("port", ["x", "0", "70000"])
+def test_a_pattern_has_a_port_that_can_be_one(read, port):
+    with pytest.raises(ConfigurationError, match="a port is a whole number"):
+        read(host="h", host_pattern=[f"us@?.x:{port}"])
 
 
 def test_global_is_refused_as_the_region_of_a_pattern(read):
