@@ -227,7 +227,7 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
     # Transactions
     "begin": Reason(
         "transaction",
-        "A transaction begins, on the writer unless it is declared READ ONLY",
+        "A transaction begins, where its first statement will run",
         "BEGIN READ ONLY",
     ),
     "consistent_snapshot": Reason(
