@@ -62,6 +62,10 @@ class RdsApi:
         self._identifier = identifier
         self._region = region
         self._patience = patience
+        #: Where else the database was found: its API may be gone with a region.
+        self._regions: tuple[str, ...] = ()
+        #: One for all regions: each reads descriptions of AWS for half a second.
+        self._session: Any = None
         self._clients: dict[str | None, Any] = {}
         self._making = threading.Lock()
 
@@ -72,7 +76,8 @@ class RdsApi:
         `ConfigurationError` where no region is known. A region that does not answer
         makes the finding incomplete.
         """
-        clusters = self._clusters()
+        clusters = self._everywhere()
+        self._regions = tuple(cluster.region for cluster in clusters)
         with ThreadPoolExecutor(_AT_ONCE, "globaldb-rds") as threads:
             asked = [threads.submit(self._instances, cluster) for cluster in clusters]
             found: list[Member] = []
@@ -93,15 +98,26 @@ class RdsApi:
             problems=tuple(str(problem) for problem in problems),
         )
 
-    def _clusters(self) -> list[_Cluster]:
-        pages = self._pages(self._region, "describe_global_clusters", RIGHTS[0])
+    def _everywhere(self) -> list[_Cluster]:
+        """Ask the first region for the clusters, and the others while it fails."""
+        first: NoNodeAvailableError | None = None
+        for region in dict.fromkeys((self._region, *self._regions)):
+            try:
+                return self._clusters(region)
+            except NoNodeAvailableError as problem:
+                first = first or problem
+        assert first is not None  # noqa: S101 - one region is asked at least
+        raise first
+
+    def _clusters(self, region: str | None) -> list[_Cluster]:
+        pages = self._pages(region, "describe_global_clusters", RIGHTS[0])
         known = []
         for page in pages:
             for each in page["GlobalClusters"]:
                 if each["GlobalClusterIdentifier"] == self._identifier:
                     return [
-                        _Cluster(member["DBClusterArn"], bool(member["IsWriter"]))
-                        for member in each["GlobalClusterMembers"]
+                        _Cluster(member["DBClusterArn"], bool(member.get("IsWriter")))
+                        for member in each.get("GlobalClusterMembers", ())
                     ]
                 known.append(each["GlobalClusterIdentifier"])
         raise NoNodeAvailableError(
@@ -121,8 +137,8 @@ class RdsApi:
                 if each["DBClusterArn"] != cluster.arn:
                     continue
                 name = each["DBClusterIdentifier"]
-                for member in each["DBClusterMembers"]:
-                    writes = cluster.writes and bool(member["IsClusterWriter"])
+                for member in each.get("DBClusterMembers", ()):
+                    writes = cluster.writes and bool(member.get("IsClusterWriter"))
                     writers[member["DBInstanceIdentifier"]] = writes
         if name is None:
             return []
@@ -161,8 +177,12 @@ class RdsApi:
 
     def _client(self, region: str | None) -> Any:
         with self._making:
+            if self._session is None:
+                self._session = aws.new_session()
             if region not in self._clients:
-                self._clients[region] = aws.client("rds", region, self._patience)
+                self._clients[region] = aws.client(
+                    "rds", region, self._patience, self._session
+                )
             return self._clients[region]
 
 
