@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+from importlib.util import find_spec
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,8 +27,8 @@ class Cluster:
     ``Cluster(url, **options)`` reads its configuration and opens nothing; the first
     `connect` does. Use it as a context manager, or `close` it.
 
-    Raises `ConfigurationError` for options that make no sense, and when the driver of
-    the engine is not installed. What may surprise in them is logged (``remark``).
+    Raises `ConfigurationError` for options that make no sense, and when a package that
+    they need is not installed. What may surprise in them is logged (``remark``).
     """
 
     def __init__(self, url: str | None = None, **options: Any) -> None:
@@ -49,6 +50,7 @@ class Cluster:
         self.config = config
         for note in config.notes:
             logger.warning("remark %s", note)
+        _check_boto3(config)
         surface, driver, language = _engine(config)
         knowledge = Knowledge(
             language,
@@ -99,6 +101,15 @@ class Cluster:
 
     def __repr__(self) -> str:
         return repr(self.runtime)
+
+
+def _check_boto3(config: Config) -> None:
+    option = "iam_auth" if config.iam_auth else "secret"
+    if (config.iam_auth or config.secret) and find_spec("boto3") is None:
+        raise ConfigurationError(
+            f"{option} asks AWS through boto3, which is missing: "
+            "pip install 'globaldb[aws]'"
+        )
 
 
 def _engine(config: Config) -> tuple[Any, Any, Language]:

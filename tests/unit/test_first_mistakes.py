@@ -35,6 +35,14 @@ def test_a_missing_driver_is_named_with_the_command_that_installs_it(
     assert module in str(caught.value)
 
 
+@pytest.mark.parametrize("option", ["iam_auth=on", "secret=shop/app"])
+def test_missing_boto3_is_told_of_at_once(monkeypatch, option):
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(globaldb.ConfigurationError, match=r"globaldb\[aws\]") as told:
+        globaldb.Cluster(f"postgresql://app@/shop?{NODE}&{option}")
+    assert str(told.value).startswith(option.partition("=")[0])
+
+
 @pytest.mark.parametrize(
     ("module", "scheme"), [(globaldb.postgresql, "mysql"), (globaldb.mysql, "postgres")]
 )
