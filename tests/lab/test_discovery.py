@@ -124,7 +124,7 @@ def note(lab: Lab, *statements: str) -> None:
         connect = pymysql.connect
     with closing(connect(**superuser(lab), autocommit=True)) as connection:
         for statement in statements:
-            connection.cursor().execute(statement.format(NOTED[lab.spec.engine]))
+            connection.cursor().execute(statement.format(NOTED[lab.spec.engine], HOME))
 
 
 def superuser(lab: Lab) -> dict[str, Any]:
@@ -149,6 +149,12 @@ def test_the_global_name_gives_way_to_the_instances(aurora: Lab):
     with finding(aurora, f"host={aurora.endpoints.global_writer}") as cluster:
         until(lambda: complete(cluster))
         assert len({s.region for s in cluster.topology.nodes.values()}) == 2
+
+
+def test_the_name_of_all_readers_gives_way_to_the_instances_too(aurora: Lab):
+    """It leads to another with each connection."""
+    with finding(aurora, f"host={aurora.endpoints.reader(HOME)}") as cluster:
+        until(lambda: complete(cluster))
 
 
 def test_without_patterns_a_name_leads_to_the_instances_of_its_region(pg: Lab):
@@ -192,11 +198,13 @@ def test_nothing_a_server_tells_becomes_an_address_of_its_own(
     noted: Lab, caplog: pytest.LogCaptureFixture
 ):
     evil = ["a@evil.example", "a/b", "a b", "a.evil.example", "a:1", "x?y", ""]
+    evil += ["it''s", '"', "a\nb", "a\x1b[2J", "\u202e", "9" * 64, "8" * 100_000]
     rows = [f"('{each}', '{each}', '{HOME}')" for each in evil]
-    rows += ["('mars-1', 'mars-1', 'mars')", "('all-1', 'all-1', 'global')"]
+    rows += [f"('{n}-1', '{n}-1', '{n}')" for n in ("mars", "global", "m" * 100_000)]
     note(
         noted,
-        f"INSERT INTO {{}} (node, server_id, aws_region) VALUES {', '.join(rows)}",
+        f"INSERT INTO lab.instances (node, server_id, aws_region)"
+        f" VALUES {', '.join(rows)}",
     )
     with caplog.at_level(logging.WARNING, "globaldb"):
         with finding(noted, instance(noted, READER)) as cluster:
@@ -205,6 +213,37 @@ def test_nothing_a_server_tells_becomes_an_address_of_its_own(
             cluster.runtime.discovery.hurry()
             until(lambda: complete(cluster))
     assert remarks(caplog) == len(rows)
+    told = [record.getMessage() for record in caplog.records]
+    assert [text for text in told if len(text) > 400 or not text.isprintable()] == []
+
+
+def test_a_list_without_end_is_not_believed(
+    noted: Lab, caplog: pytest.LogCaptureFixture
+):
+    many = "SELECT 'n-' || n, 'n-' || n, '{1}' FROM generate_series(1, 10000) AS n"
+    with caplog.at_level(logging.WARNING, "globaldb"):
+        with finding(noted, instance(noted, READER)) as cluster:
+            until(lambda: complete(cluster))
+            note(noted, f"INSERT INTO {{0}} (node, server_id, aws_region) {many}")
+            hurried(cluster, lambda: "tells of 10003 nodes" in caplog.text)
+            assert complete(cluster)
+
+
+def test_the_nearest_node_is_asked_and_the_writer_far_away_is_not(aurora: Lab):
+    with finding(aurora, instance(aurora, WRITER), "probe_interval=60") as cluster:
+        until(lambda: complete(cluster))
+        until(lambda: len(cluster.runtime.discovery._surveys.identifiers) == len(NODES))
+        look_again(cluster)
+        aurora.reset_counters()
+        for _ in range(3):
+            look_again(cluster)
+        trips = {
+            link.node: link.round_trips
+            for link in aurora.counters()
+            if link.client_region == FAR
+        }
+    assert (trips[WRITER], trips[SECOND]) == (0, 0)
+    assert trips[READER] >= 3
 
 
 def remarks(caplog: pytest.LogCaptureFixture) -> int:
@@ -314,6 +353,19 @@ def test_the_records_of_a_service_list_the_nodes(aurora: Lab):
         states = cluster.topology.nodes.values()
         assert {state.source for state in states} == {"srv"}
         assert {state.region for state in states} == {HOME, FAR}
+
+
+def test_what_the_dns_has_told_stays_known_when_it_fails(pg: Lab):
+    given = [f"srv={pg.endpoints.zone()}", "connect_timeout=2"]
+    with broken(pg), finding(pg, *given, patterns=False) as cluster:
+        until(lambda: complete(cluster))
+        for fault in ("servfail", "nxdomain", "drop"):
+            pg.dns_fault(fault)
+            node = next(iter(cluster.runtime.nodes.values()))
+            cluster.runtime.driver.close(node.open(monotonic() + 5))
+        cluster.runtime.discovery._watches["srv"].hurry()
+        until(lambda: failures(cluster, "srv") > 0)
+        assert complete(cluster)
 
 
 def test_a_node_named_without_a_region_is_where_it_says_it_is(aurora: Lab):
