@@ -30,6 +30,10 @@ _ADVICE: Final = {
     "InvalidClientTokenId": "look at the credentials of this process",
     "NoCredentialsError": "give the machine a role, or set AWS_PROFILE or "
     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "InvalidRegionError": "look at the region",
+    "NoRegionError": "set AWS_REGION",
+    "PartialCredentialsError": "set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+    "ProfileNotFound": "look at AWS_PROFILE",
     "ReadTimeoutError": "look whether AWS can be reached from here",
     "RequestLimitExceeded": _OFTEN,
     "ResourceNotFoundException": "look at its name and its region",
@@ -48,29 +52,24 @@ def client(
     Without a region AWS's own configuration tells it. A call ends after about
     *patience* seconds and is not repeated. With a *session* of `new_session` what it has
     read of AWS's descriptions is not read again. Raises `ConfigurationError` when boto3
-    is missing, or no region is known.
+    is missing, no region is known, or what is configured for boto3 is wrong.
     """
     found = session or new_session()
     from botocore.config import Config
-    from botocore.exceptions import NoRegionError
 
     options = Config(
         connect_timeout=patience / 2,
         read_timeout=patience / 2,
         retries={"total_max_attempts": 1},
     )
-    try:
+    with _configured(service):
         return found.client(service, region_name=region, config=options)
-    except NoRegionError:
-        raise ConfigurationError(
-            f"no region is known in which to ask AWS for {service}; set AWS_REGION"
-        ) from None
 
 
 def new_session() -> Any:
     """Return a session, for one thread at a time: boto3's own is not safe for threads.
 
-    Raises `ConfigurationError` when boto3 is missing.
+    Raises `ConfigurationError` when boto3 is missing, or its configuration is wrong.
     """
     try:
         import boto3
@@ -78,7 +77,23 @@ def new_session() -> Any:
         raise ConfigurationError(
             "AWS is asked through boto3, which is missing: pip install 'globaldb[aws]'"
         ) from None
-    return boto3.session.Session()
+    with _configured("AWS"):
+        return boto3.session.Session()
+
+
+@contextmanager
+def _configured(what: str) -> Iterator[None]:
+    """Raise `ConfigurationError` for what is wrong with AWS's own configuration."""
+    problem = ""
+    try:
+        yield
+    except failures() as error:
+        problem = reason(error)
+    except ValueError:
+        # Of the text of a variable, which is not quoted.
+        problem = "ValueError; look at the variables AWS_ENDPOINT_URL*"
+    if problem:
+        raise ConfigurationError(f"{what} cannot be asked: {problem}")
 
 
 def failures() -> tuple[type[Exception], ...]:

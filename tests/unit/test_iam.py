@@ -193,6 +193,24 @@ def test_without_credentials_there_is_no_token(monkeypatch):
     assert refused.value.__context__ is None
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("AWS_PROFILE", "nobody", "ProfileNotFound; look at AWS_PROFILE"),
+        ("AWS_SECRET_ACCESS_KEY", None, "PartialCredentialsError; set both AWS_ACC"),
+        ("AWS_ENDPOINT_URL_RDS", "no url", "ValueError; look at the variables"),
+    ],
+)
+def test_what_is_wrong_with_the_configuration_of_aws_is_an_error_of_ours(
+    monkeypatch, name, value, says
+):
+    monkeypatch.delenv(name, raising=False)
+    if value is not None:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=f"cannot be asked: {says}"):
+        token(tokens(), INDIA)
+
+
 def test_without_boto3_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'globaldb\[aws\]'"):
