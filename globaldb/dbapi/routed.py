@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from globaldb.config.values import read_duration
+from globaldb.config.options import BY_NAME
 from globaldb.core.consistency import (
     Consistency,
     parse_consistency,
@@ -49,7 +49,11 @@ class Routed:
 
     @property
     def consistency(self) -> Consistency | None:
-        """The promise kept for reads: session, global, eventual; None forwards none."""
+        """The promise kept for reads: session, global, eventual; None refuses writes.
+
+        Refused is a write from a region without the writer (`ReadOnlyError`). May be set
+        to the name; raises `ConfigurationError` for one that is none.
+        """
         return self.session.consistency
 
     @consistency.setter
@@ -62,9 +66,12 @@ class Routed:
         """Apply options inside the block.
 
         *consistency*, *route* (``auto``, ``reader``, ``writer``; a write goes to the
-        writer whatever it says), *region*, *max_staleness* and *timeout* (seconds, or
-        a text such as ``250ms``),
+        writer whatever it says), *region* (read there while it has nodes),
+        *max_staleness* and *timeout* (seconds, or a text such as ``250ms``),
         *transaction_reads* (``verified``, ``local``, ``writer``).
+
+        Raises `ProgrammingError` for an option that there is not, and for a value that
+        makes no sense.
         """
         with self.story():
             for name in options:
@@ -79,7 +86,7 @@ class Routed:
 
     @property
     def last_route(self) -> Route | None:
-        """Where the last statement ran, and why."""
+        """Where the last statement ran, and why; None before the first one."""
         return self.session.route
 
     def explain_route(self, query: Any) -> Route:
@@ -94,7 +101,8 @@ class Routed:
     def token(self) -> Token:
         """Everything this session has written or read, as text for another process.
 
-        Costs nothing when the position is known; else one round trip.
+        Costs nothing when the position is known; else one round trip, which raises as
+        `execute` does. Signed with ``token_secret``, if there is one.
         """
         with self.story():
             return drive(flow.issue(self.session))
@@ -130,8 +138,8 @@ def _consistency(value: Consistency | str | None) -> Consistency | None:
 
 def _read(name: str, value: Any) -> Any:
     """Return the value of one option of ``using``, which may be a text."""
-    if name in ("max_staleness", "timeout") and value is not None:
-        return read_duration(name, value)
+    if name in ("max_staleness", "timeout"):
+        return BY_NAME[name].read(value)
     return _READERS[name](value) if name in _READERS else value
 
 

@@ -212,3 +212,13 @@ def test_a_deadline_ends_the_statement_and_nothing_else(routed: Any) -> None:
                 routed.execute("SELECT pg_sleep(30)")
             assert isinstance(caught.value, psycopg.errors.QueryCanceled)
         assert routed.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("option", ["timeout", "max_staleness"])
+def test_a_duration_below_its_limit_is_refused_before_the_block(routed, option):
+    with pytest.raises(
+        globaldb.ProgrammingError, match=f"{option} is -1 s; it must be"
+    ):
+        with routed.using(**{option: -1}):
+            pass
+    assert routed.execute("SELECT 1").fetchone() == (1,)

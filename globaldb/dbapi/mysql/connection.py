@@ -266,7 +266,11 @@ class Connection(Told, Routed, _Connection):
         self._result = None
 
     def commit(self) -> None:
-        """Commit the transaction, if there is one."""
+        """Commit the transaction, if there is one.
+
+        Raises `NodeLostError` when it was lost before COMMIT was sent: nothing was
+        applied. Raises `OutcomeUnknownError` when COMMIT was not answered.
+        """
         self._end(flow.commit)
 
     def rollback(self) -> None:

@@ -219,7 +219,7 @@ class Connection(Routed, psycopg.Connection[Any]):
     # Transactions.
 
     def commit(self) -> None:
-        """Commit the transaction, if there is one."""
+        """Commit; raises `NodeLostError` (undone), `OutcomeUnknownError` (unknown)."""
         self._end("commit", flow.commit)
 
     def rollback(self) -> None:

@@ -63,8 +63,13 @@ class RoutedCursor(psycopg.Cursor[Any]):
     ) -> Self:
         """Execute a statement where it belongs.
 
-        Raises what psycopg raises, and the errors of `globaldb` that only a routed
-        connection has; every one of them is caught by both error trees.
+        Waits for a reader that is fresh enough, and for a writer while none is known:
+        ``failover_wait`` seconds at most, and no longer than ``timeout``.
+
+        Raises what psycopg raises, and of globaldb's own: `NoNodeAvailableError` and
+        `PoolTimeoutError` (nothing was sent), `NodeLostError` (nothing was applied),
+        `OutcomeUnknownError` (a write may have been), `DeadlineExceededError`,
+        `CausalityLostError`. Every one of them is caught by both error trees.
         """
         face: Connection = self._conn  # type: ignore[assignment]
         with face.lock:
