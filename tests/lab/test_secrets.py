@@ -22,7 +22,7 @@ import psycopg
 import pymysql
 import pytest
 import trustme
-from aws_server import Aws, aws_server
+from aws_server import NOWHERE, Aws, aws_server
 from promises import HOME, WRITER
 from secured import Asker, asking
 
@@ -321,6 +321,13 @@ MODE = {
         {"node": "us-west-2@127.0.0.1:1", "connect_timeout": 1},
         {"consistensy": "session"},
         {"port": "zebra-port"},
+        {"srv": "zoo.example", "dns_server": "127.0.0.1:1", "connect_timeout": 1},
+        {"global_cluster": "zoo", "connect_timeout": 1},
+        {"host_pattern": f"keeper:{PASSWORD}@?.zoo"},
+        {"host_pattern": f"zoo@keeper:{PASSWORD}@?.zoo"},
+        {"secret": "zoo"},
+        {"iam_auth": True},
+        {"rds_ca": "/nowhere/ca.pem"},
     ],
 )
 def test_no_way_in_shows_what_it_was_given(
@@ -328,6 +335,7 @@ def test_no_way_in_shows_what_it_was_given(
 ) -> None:
     connect = pytest.importorskip(module).connect
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_RDS", NOWHERE)
     keywords = {"password": PASSWORD, **options}
     texts = displayed(failure(lambda: connect("postgresql://keeper@/app", **keywords)))
     url = f"postgresql://keeper:{PASSWORD}@/app"
