@@ -24,46 +24,36 @@ def about_region(region: str | None, nodes: Iterable[NodeAddress]) -> list[str]:
 
 
 def about_tls(
-    nodes: Iterable[NodeAddress], driver: Mapping[str, Any], engine: str
+    nodes: Iterable[NodeAddress],
+    driver: Mapping[str, Any],
+    engine: str,
+    *,
+    bundle: str | None,
+    world: str | None,
 ) -> list[str]:
-    """Remark where a server off this machine need not prove who it is."""
+    """Remark where a server off this machine need not prove who it is, or hardly can.
+
+    *bundle* has the certificates of Amazon RDS, which few machines know; *world* is the
+    global database whose instances will be nodes. None where there is none.
+    """
     if engine == "mysql":
         if driver.get("ssl") is not None:
             return []  # the application's own context: its own affair
         name, mode = "ssl_mode", mysql.tls_mode(driver, stays_here=False)
     else:
         name, mode = "sslmode", driver.get("sslmode", "verify-full")
-    if mode in PROVING:
+    away = [node for node in nodes if not node.stays_here]
+    worlds = [] if world is None else [f"global database {world}"]
+    if mode not in PROVING:
+        weak = [*(f"node {node}" for node in away), *worlds]
+        return [f"{what} need not prove who it is ({name}={mode})" for what in weak]
+    if bundle or any(driver.get(o) for o in ("sslrootcert", "ssl_ca", "ssl_capath")):
         return []
-    return [
-        f"node {node} need not prove who it is ({name}={mode})"
-        for node in nodes
-        if not node.stays_here
-    ]
-
-
-def about_rds(
-    nodes: Iterable[NodeAddress],
-    driver: Mapping[str, Any],
-    *,
-    bundle: str | None,
-    world: str | None,
-) -> list[str]:
-    """Remark that a host of RDS is there and nothing says which certificates to trust.
-
-    *world* is the global database whose instances will be nodes, if there is one.
-    """
-    given = [
-        driver.get(name) for name in ("sslrootcert", "ssl", "ssl_ca", "ssl_capath")
-    ]
-    if bundle is not None or any(given):
-        return []
-    found = [f"node {node}" for node in nodes if uses_rds_certificate(node.host)]
-    found += [] if world is None else [f"global database {world}"]
+    rds = [f"node {node}" for node in away if uses_rds_certificate(node.host)]
     return [
         f"{what} is one of Amazon RDS, whose certificates few machines know; "
         f"download {BUNDLE} and name it with rds_ca="
-        for what in found[:1]
+        for what in [*rds, *worlds][:1]
     ]
 
 

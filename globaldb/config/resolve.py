@@ -93,10 +93,10 @@ def _configured(
         notes=(
             *passfile_note,
             *remarks.about_region(values["region"], nodes),
-            *remarks.about_tls(nodes, driver, engine),
-            *remarks.about_rds(
+            *remarks.about_tls(
                 nodes,
                 driver,
+                engine,
                 bundle=values["rds_ca"],
                 world=values["global_cluster"],
             ),

@@ -314,7 +314,8 @@ def _newcomers(
         if member.place is None:
             remarks.append(
                 f"{finding.source} tells of {shown(member.id)} in region "
-                f"{shown(member.region)}, and nothing tells how it is reached"
+                f"{shown(member.region)}, and nothing tells how it is reached: give a "
+                "host_pattern for that region"
             )
         elif not any(_at(member.place, node) for node in nodes):
             admit.setdefault(_plain(member.place), member)

@@ -135,8 +135,14 @@ def test_a_host_of_rds_without_a_bundle_is_remarked_on(read, bundle):
     assert not read(url, rds_ca=bundle).notes
     assert not read(url, sslrootcert=bundle).notes
     assert not read(f"postgresql://app:word@{PROXY}/shop").notes
-    world = read("postgresql://app:word@/shop?global_cluster=shop&region=ap-south-1")
-    assert [note for note in world.notes if BUNDLE in note]
+    world = "postgresql://app:word@/shop?global_cluster=shop&region=ap-south-1"
+    assert [note for note in read(world).notes if BUNDLE in note]
+
+
+def test_who_asks_for_no_proof_is_told_that_and_nothing_of_certificates(read):
+    for where in (f"@{RDS}/shop", "@/shop?global_cluster=shop&region=ap-south-1"):
+        [note] = read(f"postgresql://app:word{where}", sslmode="require").notes
+        assert note.endswith("need not prove who it is (sslmode=require)")
 
 
 # Regions.

@@ -170,7 +170,8 @@ def test_an_instance_whose_place_nobody_knows_is_remarked_and_kept_out():
     _, changes = after((finding(Member("x", "eu")), NODES))
     assert changes.admit == ()
     assert changes.remarks == (
-        "sql tells of 'x' in region 'eu', and nothing tells how it is reached",
+        "sql tells of 'x' in region 'eu', and nothing tells how it is reached: "
+        "give a host_pattern for that region",
     )
 
 
