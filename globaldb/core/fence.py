@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 from math import inf
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from globaldb.core.position import Position
+
+if TYPE_CHECKING:
+    from globaldb.core.outcome import Run
 
 
 class Means(Enum):
@@ -84,7 +87,7 @@ UNKNOWN: Final = Abilities()
 class Facts:
     """What is known of one node's abilities; its connections share it."""
 
-    __slots__ = ("abilities", "asked_at", "doubted", "epoch", "reign")
+    __slots__ = ("abilities", "asked_at", "doubted", "epoch", "flushed", "reign")
 
     def __init__(self) -> None:
         self.abilities: Abilities | None = None
@@ -96,6 +99,13 @@ class Facts:
         self.reign = 0
         #: The epoch of the topology in which it was last seen to be the writer.
         self.epoch = 0
+        #: How much of its log was on its disk, by each run in which it has said so.
+        self.flushed: dict[Run, int] = {}
+
+    def has_flushed(self, run: Run, place: int) -> None:
+        """Take note that its log was on its disk up to *place* in *run*."""
+        if place > self.flushed.get(run, 0):
+            self.flushed[run] = place
 
     @property
     def now(self) -> Abilities:

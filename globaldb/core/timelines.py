@@ -120,6 +120,9 @@ class Timelines:
         key = timeline, before.name
         known = self.told.get(key, Fork())
         fork = known.narrowed(Fork(lower, upper))
+        if sample.forked_at is not None and fork.lower is not None:
+            place = sample.forked_at.value
+            fork = fork.narrowed(Fork(place, place))
         if fork == known:
             return self
         told = MappingProxyType({**self.told, key: fork})

@@ -41,6 +41,8 @@ class Sample:
     region: str | None = None
     #: Of the writer: the place where its timeline forked off is before this.
     forked_before: Lsn | None = None
+    #: Of a writer that was seen to be promoted: that place itself.
+    forked_at: Lsn | None = None
     #: Of the writer: its clock, seconds since 1970, when it answered.
     clock: float | None = None
     #: Of the writer: a transaction number above all that have ended.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -145,6 +146,13 @@ def held_by_a_standby(lab: Lab, conn: Connection) -> Commit:
         return commit
 
 
+def was_told(commit: Commit) -> None:
+    """Wait until the one who asks was told that what it wrote is on the disk."""
+    flushed = commit.link.facts.flushed
+    assert commit.trace.written is not None
+    until(lambda: flushed.get(commit.trace.run, 0) >= commit.trace.written)
+
+
 def set_standby(writer: Any, name: str) -> None:
     writer.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
     writer.execute("SELECT pg_reload_conf()")
@@ -246,6 +254,7 @@ def test_a_commit_that_waits_for_a_standby_is_left_alone(lab: Lab) -> None:
 
 def test_a_commit_is_told_after_a_switchover(lab: Lab, conn: Connection) -> None:
     commit = held_by_a_standby(lab, conn)
+    was_told(commit)
     lab.switchover(other(lab))
     assert commit.wait() is None
     assert one(conn.execute("SELECT n FROM o")) == (1,)
@@ -256,6 +265,7 @@ def test_a_commit_that_had_arrived_is_told_after_a_failover(
     lab: Lab, conn: Connection
 ) -> None:
     commit = held_by_a_standby(lab, conn)
+    was_told(commit)
     caught_up(lab)
     lab.failover(other(lab))
     assert commit.wait() is None
@@ -300,10 +310,42 @@ def restart(lab: Lab) -> None:
     lab.start_node(writer)
 
 
+def restart_in_order(lab: Lab) -> None:
+    """Shut the writer down, and start it again."""
+    writer = lab.writer().name
+
+    def pid() -> int | None:
+        nodes = lab.status()["nodes"]
+        return next(node["pid"] for node in nodes if node["name"] == writer)
+
+    running = pid()
+    assert running is not None
+    os.kill(running, signal.SIGINT)
+    until(lambda: pid() is None)
+    lab.start_node(writer)
+
+
+def fail_over(lab: Lab) -> None:
+    """Have the reader follow what the writer has now, and promote it."""
+    caught_up(lab)
+    lab.failover(other(lab))
+
+
+def use_up(lab: Lab, commit: Commit) -> None:
+    """Give the id out again at the writer, and have its log grow past the first one."""
+    with admin(lab, lab.writer().name) as writer:
+        give_out(writer, commit.trace.xid)
+        grown = "SELECT pg_current_wal_flush_lsn() - '0/0' > %s"
+        while one(writer.execute(grown, (commit.trace.written,))) != (True,):
+            writer.execute("COMMENT ON TABLE o IS 'flushed'")
+        writer.execute("CHECKPOINT")
+
+
 def test_a_commit_that_was_flushed_is_told_after_a_crash(
     lab: Lab, conn: Connection
 ) -> None:
     commit = held_by_a_standby(lab, conn)
+    was_told(commit)
     restart(lab)
     with admin(lab, lab.writer().name) as writer:
         set_standby(writer, "")
@@ -323,6 +365,47 @@ def test_a_crash_before_the_commit_is_a_failure_although_the_id_is_used_again(
     assert commit.failure is None
     lab.thaw(FAR, lab.writer().name)
     assert isinstance(commit.wait(), globaldb.NodeLostError)
+    assert counts(lab, "o") == {}
+
+
+@pytest.mark.parametrize("then", [restart, restart_in_order, fail_over])
+def test_an_id_that_was_given_out_again_tells_nothing_after_the_next_fault(
+    lab: Lab, conn: Connection, then: Callable[[Lab], None]
+) -> None:
+    """Nothing in the server that answers shows the crash before the last one."""
+    victim = lab.writer().name
+    with held_by_a_lock(lab, conn) as commit:
+        lab.freeze(FAR, victim)
+        restart(lab)
+    use_up(lab, commit)
+    then(lab)
+    assert commit.failure is None
+    lab.thaw(FAR, victim)
+    told = commit.wait()
+    assert isinstance(told, globaldb.OutcomeUnknownError)
+    assert "may be another one's" in str(told)
+    assert counts(lab, "o") == {}
+
+
+def test_a_promoted_server_that_has_crashed_does_not_tell_what_it_had_received(
+    lab: Lab,
+) -> None:
+    # Where the network keeps the next writer, and the log, away from us.
+    here = lab.writer().region
+    with cluster(lab, here, connect_timeout=30) as found, found.connect() as conn:
+        with held_by_a_lock(lab, conn) as commit:
+            lab.partition(HOME, FAR)
+            with admin(lab, lab.writer().name) as writer:
+                writer.execute("COMMENT ON TABLE o IS 'flushed'")
+            was_told(commit)
+            lab.failover(other(lab))
+        use_up(lab, commit)
+        restart(lab)
+        assert commit.failure is None
+        lab.heal()
+        told = commit.wait()
+    assert isinstance(told, globaldb.OutcomeUnknownError)
+    assert "not known to have received" in str(told)
     assert counts(lab, "o") == {}
 
 

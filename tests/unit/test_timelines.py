@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
@@ -70,6 +71,15 @@ def test_without_an_upper_bound_only_survival_is_known() -> None:
     known = promoted((2, 100, None))
     assert known.fate(Lsn(100, 1), 2) is SURVIVES
     assert known.fate(Lsn(1 << 60, 1), 2) is UNKNOWN
+
+
+def test_a_promotion_that_was_seen_leaves_nothing_open() -> None:
+    seen = replace(answer(2, 120), forked_at=Lsn(110, 2))
+    known = promoted((2, 100, None)).observe(node(Role.WRITER, 999, 2), seen)
+    assert known.told[2, "a"] == Fork(110, 110)
+    # Not where its parent may have been any older timeline.
+    stranger = Timelines().observe(NodeState("a", "here"), seen)
+    assert stranger.told[2, "a"] == Fork(None, 120)
 
 
 def test_a_chain_is_followed_from_fork_to_fork() -> None:

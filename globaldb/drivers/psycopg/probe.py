@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from psycopg import errors as pgerrors, pq
 
+from globaldb.core.outcome import Run
 from globaldb.core.position import Lsn
 from globaldb.core.topology import Role, Sample
-from globaldb.drivers.psycopg import abilities, position
+from globaldb.drivers.psycopg import abilities, position, trace
 from globaldb.drivers.psycopg.segments import each
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ _IN_HOT_STANDBY = "pg_catalog.current_setting('in_hot_standby') = 'on'"
 _SYSTEM = "(SELECT system_identifier FROM pg_catalog.pg_control_system())"
 
 #: What a promoted node replayed last is where its timeline begins, until it restarts.
-_REPLAYED = "CASE WHEN timeline > 1 THEN pg_catalog.pg_last_wal_replay_lsn() END"
+_REPLAYED = "CASE WHEN timeline > 1 THEN recovered END"
 
 #: A timeline begins at the latest where its first checkpoint does; before that, where
 #: its recovery is noted to have ended.
@@ -96,23 +97,31 @@ def _ask(physical: Physical, facts: Facts) -> Sample | None:
     result = answers[0][0]
     if result.status != pq.ExecStatus.TUPLES_OK:
         return None
-    return _told(result, asked_at)
+    return _told(physical, result, asked_at)
 
 
-def _told(result: PGresult, asked_at: float) -> Sample:
+def _told(physical: Physical, result: PGresult, asked_at: float) -> Sample:
     latency = monotonic() - asked_at
-    row = [result.get_value(0, i) for i in range(7)]
-    recovering, lsn, timeline, system, forked, clock, horizon = (
+    row = [result.get_value(0, i) for i in range(9)]
+    recovering, lsn, timeline, system, forked, clock, horizon, started, recovered = (
         None if value is None else value.decode() for value in row
     )
     epoch = int(timeline or 0)
+    place = Lsn.parse(lsn, epoch) if lsn is not None else Lsn(0, epoch)
+    ended = None if recovered is None else Lsn.parse(recovered, epoch)
+    if started is not None:
+        run = Run(epoch, started, 0 if ended is None else ended.value)
+        physical.facts.has_flushed(run, place.value)
     return Sample(
         role=Role.READER if recovering == "t" else Role.WRITER,
-        position=Lsn.parse(lsn, epoch) if lsn is not None else Lsn(0, epoch),
+        position=place,
         asked_at=asked_at,
         latency=latency,
         system=system or "",
         forked_before=None if forked is None else Lsn.parse(forked, epoch),
+        # A connection that was there before has seen the end of this recovery, and no
+        # other.
+        forked_at=ended if physical.was_standby else None,
         clock=None if clock is None else float(clock),
         horizon=None if horizon is None else int(horizon),
     )
@@ -127,7 +136,7 @@ def _question(parts: frozenset[str], *, standby: bool) -> bytes:
 
     newest = ", ".join(sql for name, sql in _CONTROL.items() if name in parts)
     timeline = f"greatest({newest})" if newest else "NULL::int"
-    forked = clock = horizon = "NULL"
+    forked = clock = horizon = started = recovered = "NULL"
     if standby:
         lsn = part("replayed", "pg_catalog.pg_last_wal_replay_lsn()")
     else:
@@ -137,10 +146,13 @@ def _question(parts: frozenset[str], *, standby: bool) -> bytes:
         forked = f"least({part('replayed', _REPLAYED)}, {noted})"
         clock = part("clock", position.CLOCK.decode())
         horizon = part("horizon", position.HORIZON.decode())
+        recovered = part("replayed", trace.RECOVERED.decode())
+        if parts >= {"run", "replayed", "lsn"}:
+            started = trace.STARTED.decode()
     recovering = _RECOVERING if "recovering" in parts else _IN_HOT_STANDBY
     system = part("system", _SYSTEM)
     return (
-        f"SELECT recovering, lsn, timeline, {system}, {forked}, {clock}, {horizon} "  # noqa: S608 - made of the texts above
-        f"FROM (SELECT {recovering} AS recovering, {lsn} AS lsn, "
-        f"{timeline} AS timeline OFFSET 0) AS node"
+        f"SELECT recovering, lsn, timeline, {system}, {forked}, {clock}, {horizon}, "  # noqa: S608 - made of the texts above
+        f"{started}, recovered FROM (SELECT {recovering} AS recovering, {lsn} AS lsn, "
+        f"{timeline} AS timeline, {recovered} AS recovered OFFSET 0) AS node"
     ).encode()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from psycopg import errors as pgerrors, pq
 
-from globaldb.core.outcome import End, Run, Told, Trace
+from globaldb.core.outcome import NEVER_GIVEN, End, Run, Told, Trace
 from globaldb.core.position import Lsn, before_page_header
 from globaldb.drivers.psycopg import position
 from globaldb.drivers.psycopg.segments import each
@@ -23,8 +23,12 @@ if TYPE_CHECKING:
     from globaldb.core.trip import Trip
     from globaldb.drivers.psycopg.physical import Physical
 
-#: When the server was started, whatever DateStyle and TimeZone are.
-STARTED: Final = b"extract(epoch from pg_catalog.pg_postmaster_start_time())"
+#: When the server was started, in microseconds: the same whatever DateStyle, TimeZone
+#: and extra_float_digits are.
+STARTED: Final = (
+    b"(extract(epoch from pg_catalog.pg_postmaster_start_time())"
+    b" OPERATOR(pg_catalog.*) 1000000)::pg_catalog.int8"
+)
 
 #: It is not given an id for being asked.
 _XID: Final = b"pg_catalog.pg_current_xact_id_if_assigned()"
@@ -35,9 +39,10 @@ _LOG: Final = (
     b" pg_catalog.current_setting('wal_segment_size'),"
     b" pg_catalog.current_setting('wal_block_size')"
 )
-_REPLAYED: Final = b"pg_catalog.pg_last_wal_replay_lsn()"
+RECOVERED: Final = b"pg_catalog.pg_last_wal_replay_lsn()"
 _NULL: Final = b"NULL"
 _EVERYTHING: Final = frozenset(("lsn", "replayed"))
+_IN_THE_FUTURE: Final = b"22023"
 
 #: A backend that may not be ended, or seen, goes on. One of another run has nothing to
 #: do with the transaction, whose number it may have got again.
@@ -89,11 +94,13 @@ def _question(parts: frozenset[str], *, whole: bool) -> bytes:
 
 def _whole(parts: frozenset[str]) -> list[bytes]:
     """Return what `Place` is made of."""
-    replayed = _REPLAYED if "replayed" in parts else _NULL
+    replayed = RECOVERED if "replayed" in parts else _NULL
     return [STARTED, replayed, _LOG if "lsn" in parts else b", ".join([_NULL] * 3)]
 
 
-def traced(physical: Physical, answer: list[PGresult] | None) -> Trace | None:
+def traced(
+    physical: Physical, answer: list[PGresult] | None, asked_at: float
+) -> Trace | None:
     """Read the *answer* to `question`; None while the transaction has no id."""
     if answer is None:
         return None
@@ -111,7 +118,18 @@ def traced(physical: Physical, answer: list[PGresult] | None) -> Trace | None:
         written = before_page_header(
             at, page_size=place.page, segment_size=place.segment
         )
-    return Trace(int(xid), place.run, written)
+    return Trace(int(xid), place.run, written, asked_at)
+
+
+def saw_flushed(physical: Physical, flushed: bytes | None) -> None:
+    """Take note of how far a writer says that its log is on the disk.
+
+    Of value only where the run in which it was can be told from every other.
+    """
+    place = physical.place
+    if place is not None and place.run.recovered is not None and flushed is not None:
+        end = Lsn.parse(flushed.decode(), 0).value
+        physical.facts.has_flushed(place.run, end)
 
 
 def ask(physical: Physical, inquiry: Inquiry) -> Told:
@@ -131,8 +149,9 @@ def ask(physical: Physical, inquiry: Inquiry) -> Told:
     if inquiry.end is not End.NO and inquiry.trace.run.recovered is not None:
         asking.append(_end(inquiry).encode())
     who, what, where, *_ = each(physical, asking)
-    place = _place(_row(_first(who)), tells="replayed" in known)
+    place = physical.place = _place(_row(_first(who)), tells="replayed" in known)
     reached = position.written(where, None, physical.facts.reign)
+    saw_flushed(physical, position.flushed(where))
     return Told(place.run, _status(what), reached)
 
 
@@ -160,9 +179,10 @@ def _place(row: list[str | None], *, tells: bool) -> Place:
 def _status(answers: list[list[PGresult]]) -> str | None:
     """Read a status; that of an id which was not given out yet is an error."""
     result = answers[0][0]
-    if result.status != pq.ExecStatus.TUPLES_OK:
-        return None
-    return _row(result)[0]
+    if result.status == pq.ExecStatus.TUPLES_OK:
+        return _row(result)[0]
+    state = result.error_field(pq.DiagnosticField.SQLSTATE)
+    return NEVER_GIVEN if state == _IN_THE_FUTURE else None
 
 
 def _first(answers: list[list[PGresult]]) -> PGresult:

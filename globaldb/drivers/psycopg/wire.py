@@ -238,7 +238,9 @@ def _together(
     # Nobody knows what a statement that failed has seen: only the insert position is
     # late enough for all of it.
     known = answers[asked] if asked is not None and reply.done else None
-    reply.trace = trace.traced(statement.physical, known) if trip.trace else None
+    reply.trace = (
+        trace.traced(statement.physical, known, reply.asked_at) if trip.trace else None
+    )
     if trip.capture:
         yield from _captured(statement.physical, known, reply)
     pgconn.exit_pipeline_mode()
@@ -303,6 +305,7 @@ def _captured(
     try:
         after = yield from segment(physical.pgconn)
         reply.position = position.written(after, known, physical.facts.reign)
+        trace.saw_flushed(physical, position.flushed(after))
     except psycopg.Error as error:
         if isinstance(error, _REFUSALS):
             physical.facts.doubted = True

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from globaldb.core.lending import Outcome
-from globaldb.core.outcome import End, Fate, Inquiry, Judgement, judge
+from globaldb.core.outcome import End, Fate, Inquiry, Judgement, Seen, judge
 from globaldb.core.routing import forbids_readers
 from globaldb.core.statement import Verdict
 from globaldb.core.trip import LinkStatus, Trip
@@ -170,10 +170,14 @@ async def _ask(
         outcome = Outcome.REUSE
     finally:
         writer.pool.checkin(lease, outcome)
-    fork = session.cluster.timelines.told.get((reply.told.run.timeline, writer.name))
-    same = writer.name == node.name
-    judgement = judge(inquiry.trace, reply.told, fork, same_node=same)
-    return _Found(judgement, reply.told, writer, reply.asked_at)
+    trace, told = inquiry.trace, reply.told
+    seen = Seen(
+        same_node=writer.name == node.name,
+        unbroken=lease.opened_at < trace.asked_at,
+        flushed=node.facts.flushed.get(trace.run),
+        fork=session.cluster.timelines.told.get((told.run.timeline, writer.name)),
+    )
+    return _Found(judge(trace, told, seen), told, writer, reply.asked_at)
 
 
 def _note(session: Session, found: _Found) -> None:
