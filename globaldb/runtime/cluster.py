@@ -223,7 +223,7 @@ class ClusterRuntime:
             self._changed.notify_all()
 
     def _dethrone(self, before: Topology) -> None:
-        """Wait for nothing from a writer that another one has been promoted over."""
+        """Send and await nothing at a writer that another one was promoted over."""
         after = self.topology
         if not 0 < before.epoch < after.epoch:
             return
@@ -290,7 +290,11 @@ class ClusterRuntime:
 
     def learn(self, epoch: int) -> None:
         """Take in that a promotion to timeline *epoch* has happened somewhere."""
-        if self.restate(lambda topology: topology.learned(epoch)):
+        with self._changed:
+            before = self.topology
+            self.topology = before.learned(epoch)
+            self._dethrone(before)
+        if self.topology is not before:
             self.monitor.search()
 
     def suspect(self, name: str) -> None:
@@ -351,7 +355,7 @@ class ClusterRuntime:
         self.awaiting = Awaiting(self, self._changed)
         # Else all children of one parent would pause, and choose, in step.
         self.random.seed()
-        self.entrance.forget_after_fork()
+        self.entrance.forget_after_fork(self._resume)
         for node in self.nodes.values():
             node.pool.forget_after_fork()
         self.monitor = Monitor(self)
@@ -362,6 +366,11 @@ class ClusterRuntime:
         self.lookout = Lookout(self)
         for session in list(self.sessions):
             session.forget_after_fork()
+
+    def _resume(self) -> None:
+        """Watch the nodes, and who comes and goes, as the parent did."""
+        self.monitor.start()
+        self.discovery.start()
 
     def __repr__(self) -> str:
         writer = self.topology.writer

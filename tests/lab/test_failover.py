@@ -150,7 +150,12 @@ def test_an_old_writer_that_comes_back_is_never_written_to_again(split: Lab) -> 
     lab = split
     options = {"probe_interval": 0.5, "connect_timeout": 2}
     with cluster(lab, **options) as found, ExitStack() as stack:
-        slow, fast = (stack.enter_context(found.connect()) for _ in range(2))
+        slow, fast, pinned, begun = (
+            stack.enter_context(found.connect()) for _ in range(4)
+        )
+        pinned.execute("CREATE TEMPORARY TABLE mine (n int)")
+        begun.execute("BEGIN")
+        put(begun)(200)
         for key in range(3):
             put(fast)(key)
         told: list[Outcome] = []
@@ -183,6 +188,13 @@ def test_an_old_writer_that_comes_back_is_never_written_to_again(split: Lab) -> 
         until(lambda: found.topology.nodes[home].problem == "writer of an old timeline")
         for key in range(5, 20):
             put(slow if key % 2 else fast)(key)
+        # Nor over connections from before.
+        with pytest.raises(globaldb.NodeLostError, match="temporary tables"):
+            put(pinned)(201)
+        with pytest.raises(globaldb.NodeLostError):
+            begun.execute("COMMIT")
+        for conn in (pinned, begun):
+            put(conn)(4)
         # Nor by a process that starts now, and hears of the old writer first.
         lab.latency(FAR, THIRD, 0.2)
         for key in range(20, 23):

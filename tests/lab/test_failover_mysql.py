@@ -136,7 +136,7 @@ def test_in_a_failover_reads_go_on_and_writes_wait(lab: Lab) -> None:
 
 @pytest.fixture
 def split() -> Iterator[Lab]:
-    """A lab whose two sides each get a writer: nobody else can use it afterwards."""
+    """A lab that gets another writer by hand: nobody else can use it afterwards."""
     with Lab.start(SPEC) as lab:
         family.table(lab, "t", "n int")
         yield lab
@@ -145,7 +145,11 @@ def split() -> Iterator[Lab]:
 def test_an_old_writer_that_comes_back_is_never_written_to_again(split: Lab) -> None:
     lab = split
     options = {"probe_interval": 0.5, "connect_timeout": 2}
-    with cluster(lab, **options) as found, found.connect() as conn:
+    with cluster(lab, **options) as found, ExitStack() as stack:
+        conn, pinned, begun = (stack.enter_context(found.connect()) for _ in range(3))
+        run(pinned, "CREATE TEMPORARY TABLE mine (n int)")
+        run(begun, "BEGIN")
+        put(begun, 200)
         for key in range(3):
             put(conn, key)
         family.caught_up(lab)
@@ -171,6 +175,13 @@ def test_an_old_writer_that_comes_back_is_never_written_to_again(split: Lab) -> 
         until(lambda: found.topology.nodes[home].problem == "writer of an old timeline")
         for key in range(5, 20):
             put(conn, key)
+        # Nor over connections from before.
+        with pytest.raises(globaldb.NodeLostError, match="temporary tables"):
+            put(pinned, 201)
+        with pytest.raises(globaldb.NodeLostError):
+            begun.commit()
+        for each in (pinned, begun):
+            put(each, 4)
         # Nor by a process that starts now, and hears of the old writer first.
         lab.latency(FAR, THIRD, 0.2)
         for key in range(20, 23):
@@ -179,3 +190,27 @@ def test_an_old_writer_that_comes_back_is_never_written_to_again(split: Lab) -> 
                 put(newcomer, key)
         assert counts(lab, WRITER).keys() - {3} == {0, 1, 2, 1000}
         assert counts(lab, OTHER).keys() >= set(range(4, 23))
+
+
+def test_what_lived_at_a_demoted_writer_is_told_once(split: Lab) -> None:
+    """It keeps its connections: nothing but its refusal tells."""
+    lab = split
+    with cluster(lab, probe_interval=1.0) as found, ExitStack() as stack:
+        locked, begun, plain = (stack.enter_context(found.connect()) for _ in range(3))
+        run(locked, "SELECT get_lock('mine', 0)")
+        run(begun, "BEGIN")
+        put(begun, 1)
+        put(plain, 2)
+        family.caught_up(lab)
+        with family.admin(lab, WRITER) as old, family.admin(lab, OTHER) as new:
+            old.execute("SET GLOBAL read_only = 1")
+            for step in ("STOP SLAVE", "RESET SLAVE ALL", "SET GLOBAL read_only = 0"):
+                new.execute(step)
+        put(plain, 3)
+        with pytest.raises(globaldb.NodeLostError, match="locks"):
+            put(locked, 4)
+        put(locked, 5)
+        with pytest.raises(globaldb.NoNodeAvailableError, match="Nothing was applied"):
+            begun.commit()
+        put(begun, 6)
+        assert counts(lab, OTHER) == dict.fromkeys((2, 3, 5, 6), 1)

@@ -86,7 +86,7 @@ class Physical(psycopg.Connection[Any]):
         self.spoiled = False
         #: Nobody's work is on it: when it is late, it is hung up on.
         self.expendable = False
-        #: The node was found not to answer: nobody shall wait for it.
+        #: The node does not answer, or another one was promoted over it.
         self.given_up = False
         #: Seconds that it took to open.
         self.opening = 0.0
@@ -144,10 +144,10 @@ class Physical(psycopg.Connection[Any]):
     def hung_up(self) -> bool:
         """Whether the server has closed this connection, as far as already known.
 
-        One look at the socket, no waiting: what went wrong while nobody used the
+        So counts one that was given up. One look at the socket, no waiting: what went wrong while nobody used the
         connection is found before a write is sent into it.
         """
-        if self.closed:
+        if self.closed or self.given_up:
             return True
         poll = select.poll()
         poll.register(self.pgconn.socket, select.POLLIN)
@@ -170,8 +170,10 @@ class Physical(psycopg.Connection[Any]):
         """Bound every wait inside the block by *deadline* (monotonic seconds).
 
         What is overdue is cancelled and waited for; of an *expendable* connection,
-        which no application waits for, it is hung up on.
+        which no application waits for, it is hung up on. Raises psycopg's
+        OperationalError when the connection was given up.
         """
+        self._refuse_to_wait()
         before = self.deadline, self.expendable
         self.deadline, self.expendable = deadline, expendable
         try:
@@ -180,8 +182,8 @@ class Physical(psycopg.Connection[Any]):
             self.deadline, self.expendable = before
 
     def give_up(self) -> None:
-        """Let whoever waits on this connection stop waiting. From any thread."""
-        self.given_up = True
+        """Let nobody wait for, or send, anything on this connection. From any thread."""
+        self.given_up = self.spoiled = True
 
     def wait(
         self,
@@ -214,7 +216,9 @@ class Physical(psycopg.Connection[Any]):
         """Hang up on a node that will not answer, or whose answer nobody needs."""
         if self.given_up or (self.overdue and self.expendable):
             self.pgconn.finish()
-            raise psycopg.OperationalError("the node does not answer any more")
+            raise psycopg.OperationalError(
+                "the node does not answer any more, or is not the writer any more"
+            )
 
     @property
     def overdue(self) -> bool:

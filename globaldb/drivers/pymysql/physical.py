@@ -226,7 +226,8 @@ class Physical(Packets):
         return self.waits.until(deadline, expendable=expendable)
 
     def give_up(self) -> None:
-        """Let whoever waits on this connection stop waiting. From any thread."""
+        """Let nobody wait for, or send, anything on this connection. From any thread."""
+        self.spoiled = True
         sock = self._sock
         if sock is not None:
             # Not the method of a TLS socket: it would take its state from the reader.

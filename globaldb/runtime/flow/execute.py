@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.faults import FaultVerdict, Sent
 from globaldb.core.idiom import may_commit
-from globaldb.core.lending import Outcome
 from globaldb.core.routing import READS, Fence, Route, Target, decide, refuse_write
 from globaldb.core.statement import (
     Begin,
@@ -29,7 +28,7 @@ from globaldb.core.statement import (
 from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus
-from globaldb.errors import InternalError, NodeLostError
+from globaldb.errors import InternalError
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
 from globaldb.runtime.flow.faults import (
@@ -44,6 +43,7 @@ from globaldb.runtime.flow.forwarding import (
     noted,
     refuse_unsupported,
 )
+from globaldb.runtime.flow.gone import leave_demoted, refuse_gone
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.native import before_native, run_natively
 from globaldb.runtime.flow.newest import needs_newest, read_newest
@@ -252,14 +252,8 @@ async def _on_lease(session: Session, work: Work) -> None:
     assert node is not None  # noqa: S101 - kept together with the lease
     transaction = session.transaction
     inside = transaction.active
-    if not inside and lease.connection.hung_up():
-        session.cluster.suspect(node.name)
-        session.release(Outcome.DISCARD)
-        raise NodeLostError(
-            f"the connection to {node.name} that this session was pinned to has hung "
-            "up, and what lived on it (temporary tables, locks) is gone. Nothing was "
-            "sent; make it again, then try again"
-        )
+    if not inside:
+        refuse_gone(session)
     refuse_unforwarded(session, work)
     if transaction.state is TransactionState.BEGUN:
         session.applied_before = lease.connection.settings
@@ -307,6 +301,8 @@ def _raise_if_lost(
         raise_unknown(session, node, reply, "the statement")
     if reply.status is LinkStatus.LOST:
         raise_lost(node, reply, "the statement ran")
+    if verdict is FaultVerdict.WRITER and link.standby and session.on_writer:
+        leave_demoted(session, node)
 
 
 def _finished(session: Session, work: Work) -> None:

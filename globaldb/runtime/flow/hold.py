@@ -25,6 +25,7 @@ from globaldb.runtime.flow.faults import (
     raise_unknown,
 )
 from globaldb.runtime.flow.forwarding import leave_forwarder, refuse_kind
+from globaldb.runtime.flow.gone import refuse_gone
 from globaldb.runtime.flow.leave import leave_if_needed
 from globaldb.runtime.flow.placement import fresh_reader, place
 from globaldb.runtime.flow.requirement import bring_up_to_date
@@ -66,6 +67,7 @@ async def hold(
         session.applied_before = borrowed.connection.settings
         session.keep(borrowed, chosen)
     else:
+        refuse_gone(session)
         refuse_unforwarded(session, work)
     lease, held = session.lease, session.node
     assert lease is not None  # noqa: S101 - kept just above
