@@ -17,6 +17,8 @@ from globaldb.runtime.iam import IamTokens, Led
 from globaldb.runtime.stored_secret import StoredSecret
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from globaldb.config import Config, NodeAddress
     from globaldb.runtime.port import Driver
 
@@ -48,6 +50,8 @@ class Entrance:
         #: Where each host was last, for when the name server fails.
         self._addresses: dict[str, str] = {}
         self._logins = logins_of(config)
+        #: What is to be done with the first connection of a forked child.
+        self._first: Callable[[], None] | None = None
 
     def open(self, node: NodeAddress, deadline: float) -> Any:
         """Connect to *node* before *deadline* (monotonic seconds).
@@ -55,6 +59,9 @@ class Entrance:
         A login that is refused is tried once more if there is another by now. Raises
         what the driver raises, and what `Logins.login` does.
         """
+        first, self._first = self._first, None
+        if first is not None:
+            first()
         login = self.login(node, deadline)
         try:
             return self._open(node, deadline)
@@ -70,9 +77,14 @@ class Entrance:
         """Return who the application is at *node* now; raises as `Logins.login` does."""
         return self._logins.login(node, deadline)
 
-    def forget_after_fork(self) -> None:
-        """Start over in a forked child."""
+    def forget_after_fork(self, first: Callable[[], None]) -> None:
+        """Start over in a forked child; do *first* when a connection is opened.
+
+        No thread can be started before that: the child may be about to become another
+        program.
+        """
         self._logins.forget_after_fork()
+        self._first = first
 
     def _open(self, node: NodeAddress, deadline: float) -> Any:
         login = partial(self.login, node)

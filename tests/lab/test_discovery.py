@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -573,6 +575,46 @@ def test_nothing_looks_any_more_once_the_cluster_is_closed(pg: Lab):
     with finding(pg, f"host={pg.endpoints.global_writer}") as cluster:
         until(lambda: complete(cluster))
     assert not any("discovery" in each.name for each in threading.enumerate())
+
+
+def test_a_forked_child_follows_the_nodes_by_itself(pg: Lab):
+    """The threads of its parent are not there; nodes come to it all the same."""
+    program = """
+import os, sys, threading, time, globaldb
+cluster = globaldb.Cluster(sys.argv[1], autocommit=True)
+conn = cluster.connect()
+def until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, cluster.topology
+        time.sleep(0.01)
+known = lambda: len(cluster.topology.nodes) == 3 and cluster.topology.writer
+until(known)
+child = os.fork()
+if child == 0:
+    gone = [n for n in cluster.topology.nodes if n.startswith("us-west-2@")]
+    for name in gone:
+        cluster.runtime.dismiss(name, "as if it had never been found")
+    conn.execute("SELECT 1")
+    until(known)
+    names = [each.name for each in threading.enumerate()]
+    assert len([n for n in names if n == "globaldb-discovery-aurora"]) == 1, names
+    cluster.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+until(known)
+cluster.close()
+print("followed")
+"""
+    url = found_by(pg, instance(pg, READER))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program, url],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert (done.stdout, done.returncode) == ("followed\n", 0), done.stderr
 
 
 @pytest.mark.parametrize("aurora", [e for e in AURORA if e == "mysql"], indirect=True)
