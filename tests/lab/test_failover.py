@@ -270,6 +270,29 @@ def questions(lab: Lab) -> int:
     return link.round_trips
 
 
+def test_who_finds_every_connection_hanging_waits_for_the_writer_too(lab: Lab) -> None:
+    """And not for ``pool_wait`` only, which is for pools that are too small."""
+    options = {"pool_max_size": 1, "pool_wait": 1.0, "connect_timeout": 20}
+    with cluster(lab, probe_interval=0.25, **options) as found, ExitStack() as stack:
+        conns = [stack.enter_context(found.connect()) for _ in range(3)]
+        put(conns[0])(0)
+        lab.freeze(FAR, WRITER)
+        began = time.monotonic()
+        told: dict[int, Outcome] = {}
+
+        def write(key: int) -> None:
+            told[key] = outcome_of(lambda: put(conns[key])(key))
+
+        threads = [threading.Thread(target=write, args=(key,)) for key in range(3)]
+        for thread in threads:
+            thread.start()
+        until(lambda: time.monotonic() - began >= 2.5)
+        lab.thaw(FAR, WRITER)
+        for thread in threads:
+            thread.join(SOON)
+        assert told == dict.fromkeys(range(3), Outcome.APPLIED)
+
+
 def test_waiting_for_a_writer_has_an_end_and_the_statements_own_comes_first(
     lab: Lab,
 ) -> None:

@@ -68,7 +68,9 @@ class Seek:
                 node.pool.checkin(lease, Outcome.DISCARD)
                 lease = await session.shell.borrow(node, self._deadline)
         except PoolTimeoutError:
-            if _reigns(session, node):
+            # The connections of a node that hangs are in use until it is given up.
+            hangs = node.silent and monotonic() < self._until
+            if _reigns(session, node) and not hangs:
                 raise
             return None
         except NoNodeAvailableError as error:
