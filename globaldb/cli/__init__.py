@@ -71,9 +71,11 @@ def exit_code(failure: Error) -> int:
 
 def complain(failure: Error, *, as_json: bool) -> None:
     """Say on standard error what went wrong; to a program also on standard output."""
+    # An error of MySQL's has its number in front of its text.
+    said = failure.args[-1] if failure.args else failure
     if as_json:
-        print(json.dumps({"error": str(failure), "type": type(failure).__name__}))
-    print(f"globaldb: {failure}", file=sys.stderr)
+        print(json.dumps({"error": str(said), "type": type(failure).__name__}))
+    print(f"globaldb: {said}", file=sys.stderr)
 
 
 def _hush() -> None:

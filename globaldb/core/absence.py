@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 _WHERE: Final = re.compile(
     r"connection failed: connection to server (?:at|on) .+? failed: (?=\S)"
 )
+#: How PyMySQL's errors read.
+_NUMBERED: Final = re.compile(r"\((\d+), (['\"])(.+)\2\)")
+#: Seconds that are not worth telling: others have waited before.
+_SHORT: Final = 0.1
 #: What to look at, by what was said; the first that fits.
 _ADVICE: Final = (
     (
@@ -27,11 +31,11 @@ _ADVICE: Final = (
         "Connect by a name that is in the certificate",
     ),
     (
-        re.compile("support SSL|SSL connection"),
+        re.compile("support SSL|SSL is required"),
         "What is asked of a server say sslmode= and, for MySQL, ssl_mode=",
     ),
     (
-        re.compile("time(d )?out|no answer in"),
+        re.compile("time(d )?out|no answer"),
         "Right host, port and engine? A firewall? A way longer than connect_timeout?",
     ),
 )
@@ -49,7 +53,11 @@ def _told(state: NodeState, waited: float) -> str:
     if state.reachable:
         return state.role.value
     if state.problem is None:
-        return f"no answer in {waited:.1f} s"
+        return "no answer yet" if waited < _SHORT else f"no answer in {waited:.1f} s"
+    numbered = _NUMBERED.fullmatch(state.problem)
+    if numbered is not None:
+        number, _, text = numbered.groups()
+        return f"{text} ({number})".replace("\\'", "'")
     return _WHERE.sub("", state.problem)
 
 
@@ -72,7 +80,6 @@ def no_writer(states: Iterable[NodeState], waited: float) -> str:
             "All are readers: is the writer among the nodes that were given? Else try "
             "again when the failover is over"
         )
-    return (
-        f"no writer is known after {waited:.1f} s; nothing was sent. "
-        f"{told(states, waited)}. {advice}"
-    )
+    after = "" if waited < _SHORT else f" after {waited:.1f} s"
+    why = told(states, waited)
+    return f"no writer is known{after}; nothing was sent. {why}. {advice}"

@@ -7,7 +7,7 @@ import os
 import threading
 from importlib.util import find_spec
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from globaldb.config import Config, configure
 from globaldb.core.knowledge import Knowledge, Language
@@ -69,9 +69,14 @@ class Cluster:
         *row_factory*, *cursor_factory* and *context*; PyMySQL: *cursorclass*, *conv*.
 
         Raises `NoNodeAvailableError` when no node answers within ``connect_timeout``
-        seconds, `ConfigurationError` when a package that an option needs is missing,
+        seconds, `ConfigurationError` for a keyword that is not the driver's,
         and `InterfaceError` once the cluster was closed.
         """
+        for name in driver.keys() - _OBJECTS[self.config.engine]:
+            known = ", ".join(sorted(_OBJECTS[self.config.engine]))
+            raise ConfigurationError(
+                f"a connection to {self.config.engine} takes no {name}; it takes {known}"
+            )
         try:
             self.runtime.ready(monotonic() + self.config.connect_timeout)
             return self._surface.connect(**driver)
@@ -146,9 +151,10 @@ def _mysql(config: Config) -> tuple[Any, Any, Language]:
 
 
 #: What a driver's ``connect`` takes as objects: about a connection, not its cluster.
-_OBJECTS = frozenset(
-    ("row_factory", "cursor_factory", "context", "cursorclass", "conv")
-)
+_OBJECTS: Final = {
+    "postgresql": frozenset(("row_factory", "cursor_factory", "context")),
+    "mysql": frozenset(("cursorclass", "conv")),
+}
 
 _shared: dict[Config, Cluster] = {}
 _lock = threading.Lock()
@@ -178,7 +184,11 @@ def connect(url: str | None = None, **options: Any) -> Any:
     *url* and *options* are described in docs/configuration.md. Raises as `Cluster` and
     its `connect` do.
     """
-    driver = {name: options.pop(name) for name in _OBJECTS & options.keys()}
+    driver = {
+        name: options.pop(name)
+        for names in _OBJECTS.values()
+        for name in names & options.keys()
+    }
     try:
         config = configure(url, **options)
     finally:

@@ -54,7 +54,29 @@ def test_what_a_certificate_fails_in_is_told_with_the_option_that_helps():
     said = no_node([lost("us-1", "certificate verify failed")], 0.1, barred=True)
     assert "rds_ca=" in said
     assert "sslrootcert=" in said
-    plain = "server does not support SSL, but SSL was required"
-    assert "sslmode=" in no_node([lost("us-1", plain)], 0.1, barred=True)
+    for plain in (
+        "server does not support SSL, but SSL was required",
+        '(2026, "SSL is required but the server doesn\'t support it")',
+    ):
+        assert "sslmode=" in no_node([lost("us-1", plain)], 0.1, barred=True)
     other = 'server certificate for "a" does not match host name "b"'
     assert "a name that is in" in no_node([lost("us-1", other)], 0.1, barred=True)
+
+
+def test_an_error_of_pymysql_reads_as_a_sentence():
+    denied = repr(
+        (1045, "Access denied for user 'app'@'10.0.0.9' (using password: NO)")
+    )
+    quoted = repr((2003, 'Can\'t connect to "b"'))
+    said = no_node([lost("us-1", denied), lost("ap-1", quoted)], 0.1, barred=False)
+    assert said == (
+        "no node of the cluster answers: us-1: Access denied for user 'app'@'10.0.0.9' "
+        '(using password: NO) (1045); ap-1: Can\'t connect to "b" (2003)'
+    )
+
+
+def test_a_wait_that_was_none_is_not_counted():
+    assert no_writer([lost("us-1")], 0.01) == (
+        "no writer is known; nothing was sent. us-1: no answer yet. Try again when the "
+        "failover is over"
+    )

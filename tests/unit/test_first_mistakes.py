@@ -55,3 +55,11 @@ def test_what_may_surprise_in_a_configuration_is_logged(caplog):
     with caplog.at_level(logging.WARNING, "globaldb"):
         globaldb.Cluster(f"postgresql://app:word@/shop?region=mars&{NODE}")
     assert "no node is in region mars" in caplog.text
+
+
+def test_a_keyword_of_the_other_driver_is_refused_with_those_there_are():
+    with pytest.raises(globaldb.ConfigurationError) as told:
+        globaldb.connect(f"mysql://app:word@/shop?{NODE}", row_factory=tuple)
+    assert str(told.value) == (
+        "a connection to mysql takes no row_factory; it takes conv, cursorclass"
+    )
