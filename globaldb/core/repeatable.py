@@ -143,10 +143,10 @@ def _most(tokens: Sequence[Token]) -> int | None:
 
 
 def _constant(tokens: Sequence[Token], start: int) -> bool:
-    """Whether a SELECT starts there whose only column is a literal."""
+    """Whether a SELECT starts there whose only column is a literal, or a parameter."""
     if len(tokens) < start + 2 or tokens[start].text != "select":
         return False
-    if tokens[start + 1].kind not in ("number", "string"):
+    if tokens[start + 1].kind not in ("number", "string", "param"):
         return False
     behind = start + 2
     if _text(tokens, behind) == "as":

@@ -35,6 +35,7 @@ LASTING = [
     "SELECT 'now()' FROM t",
     'SELECT "current_date" FROM t',
     "SELECT 1 AS a FROM t WHERE id = 3 LIMIT 1",
+    'SELECT %s AS "a" FROM t WHERE id = %s LIMIT 1',
     "SELECT * FROM t WHERE EXISTS (SELECT 1 AS a FROM u LIMIT 1)",
     "SELECT count(*) FROM t -- limit 3",
 ]
