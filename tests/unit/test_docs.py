@@ -30,6 +30,20 @@ def test_every_link_leads_to_a_file(page: Path):
     assert broken == []
 
 
+def headings(page: Path) -> set[str]:
+    """The fragments under which a page's headings are reached, as GitHub makes them."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in found}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).name)
+def test_every_link_into_a_page_leads_to_a_heading(page: Path):
+    links = re.findall(r"\]\(([^)#\s:]*)#([^)\s]+)\)", page.read_text())
+    targets = [((page.parent / name) if name else page, part) for name, part in links]
+    assert [part for target, part in targets if part not in headings(target)] == []
+
+
 def test_every_page_is_reachable_from_the_index():
     index = DOCS / "README.md"
     linked = {(DOCS / target).resolve() for target in LINK.findall(index.read_text())}
