@@ -188,7 +188,7 @@ class Membership:
         latest = {**self.latest, finding.source: finding}
         omitted = self._omissions(finding, nodes)
         known = replace(self, latest=MappingProxyType(latest), omitted=omitted)
-        admit, remarks = _newcomers(finding, nodes)
+        admit, remarks = _newcomers(finding, latest.values(), nodes)
         for node in nodes:
             if _lists(finding, node):
                 known = known.admitted(node.name, finding.source)
@@ -296,12 +296,16 @@ def _twins(one: Present, other: Present) -> bool:
 
 
 def _newcomers(
-    finding: Finding, nodes: Sequence[Present]
+    finding: Finding, latest: Iterable[Finding], nodes: Sequence[Present]
 ) -> tuple[tuple[Member, ...], tuple[str, ...]]:
-    """Return the members that are no nodes yet, and what is remarkable of others."""
+    """Return the members that are no nodes yet, and what is remarkable of others.
+
+    *latest* is what each source has told last: what one knows to be about to be deleted
+    others go on telling of until it is.
+    """
     admit: dict[Place, Member] = {}
     remarks = []
-    gone = [member for member in finding.members if member.deleted]
+    gone = [member for each in latest for member in each.members if member.deleted]
     for member in finding.members:
         if any(_same(member, each) for each in gone) or any(
             _is(member, node) and not (node.stands_in and member.place)

@@ -30,6 +30,10 @@ LIFETIME: Final = 900.0
 #: The part of its life after which another is signed.
 _WORN: Final = 0.8
 
+#: Seconds that the DNS is waited for where it can be done without: connecting takes
+#: the rest.
+_NAMING: Final = 1.0
+
 #: Seconds in which a token cannot have become too old.
 _FRESH: Final = 5.0
 
@@ -125,7 +129,7 @@ class IamTokens:
         """Return what a token for *node* is signed for; raises as `login` does."""
         host = node.host.lower().removesuffix(".")
         if parse_endpoint(host) is None and is_name(host) and installed():
-            led = self._follow(host, deadline)
+            led = self._follow(host, min(deadline, monotonic() + _NAMING))
             if led is not None:
                 return _Place(led.region, led.host, node.port)
         region = signing_region(node) or self._global_region(host, deadline)
@@ -133,6 +137,8 @@ class IamTokens:
 
     def _follow(self, host: str, deadline: float) -> Led | None:
         """Return name and region that *host* leads to, or led to last."""
+        if host in self._led:
+            deadline = min(deadline, monotonic() + _NAMING)
         with suppress(NoNodeAvailableError):
             led = self._behind(host, deadline)
             if led is None:

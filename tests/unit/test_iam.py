@@ -92,9 +92,11 @@ class Names:
     def __init__(self, led):
         self.led = led
         self.asked = []
+        self.patience = []
 
     def __call__(self, host, deadline):
         self.asked.append(host)
+        self.patience.append(deadline - monotonic())
         if host not in self.led:
             raise NoNodeAvailableError("the DNS does not tell")
         return self.led[host]
@@ -115,8 +117,11 @@ def test_a_name_of_ones_own_is_followed_to_the_one_that_is_signed_for():
 
 @pytest.mark.parametrize("led", [{"db.example": None}, {}])
 def test_a_name_of_ones_own_that_leads_to_none_of_rds_is_signed_for_as_it_is(led):
-    signed = signed_for(token(tokens(behind=Names(led)), OREGON))
+    names = Names(led)
+    signed = signed_for(token(tokens(behind=names), OREGON))
     assert signed == ("db.example", 5433, "us-west-2")
+    # Most of the time there is for connecting is left for that.
+    assert max(names.patience) <= 1.0
 
 
 def test_nobody_is_asked_where_a_name_of_rds_leads():
@@ -131,6 +136,7 @@ def test_where_a_name_led_last_counts_while_the_dns_is_silent():
     first = token(source, WORLD)
     names.led.clear()
     assert token(source, WORLD) == first
+    assert names.patience[0] > 1.0 >= names.patience[1]
 
 
 @pytest.mark.parametrize("led", [{WORLD.host: None}, {}])

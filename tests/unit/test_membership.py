@@ -106,6 +106,19 @@ def test_what_the_source_says_is_deleted_goes_at_once_though_it_answers():
     assert changes.admit == ()
 
 
+def test_what_one_source_says_is_deleted_does_not_come_back_by_another():
+    """Aurora's tables have an instance for as long as it runs."""
+    c = member("c", deleted=True)
+    api = finding(member("a"), member("b"), c, source="rds")
+    known, changes = after((ABC, NODES), (api, NODES))
+    assert [name for name, _ in changes.dismiss] == ["c.us"]
+    known, changes = known.without("c.us").take(ABC, NODES[:2])
+    assert changes.admit == ()
+    # Made anew, it is told of again.
+    known, changes = known.take(replace(ABC, source="rds"), NODES[:2])
+    assert changes.admit == (member("c"),)
+
+
 def test_an_answer_without_nodes_is_not_believed():
     known, changes = after((ABC, NODES), (finding(), LOST), (finding(), LOST))
     assert changes.dismiss == ()
