@@ -173,11 +173,6 @@ def written(
     )
 
 
-def flushed(answers: list[list[PGresult]]) -> bytes | None:
-    """Return how far the log is on the disk, from an answer to `behind_commit`."""
-    return _row(answers).get_value(0, 0)
-
-
 def _lsn(row: PGresult, *, durable: bool) -> Lsn | None:
     flushed, inserted, walfile, segment, block = (_value(row, i) for i in range(5))
     if flushed is None or inserted is None or walfile is None:

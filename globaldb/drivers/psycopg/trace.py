@@ -33,6 +33,7 @@ STARTED: Final = (
 #: It is not given an id for being asked.
 _XID: Final = b"pg_catalog.pg_current_xact_id_if_assigned()"
 _INSERTED: Final = b"pg_catalog.pg_current_wal_insert_lsn()"
+_FLUSHED: Final = b"pg_catalog.pg_current_wal_flush_lsn()"
 #: What stays the same while a connection to a writer lasts.
 _LOG: Final = (
     b"pg_catalog.pg_walfile_name(" + _INSERTED + b"),"
@@ -86,7 +87,7 @@ def question(physical: Physical) -> bytes:
 
 @cache
 def _question(parts: frozenset[str], *, whole: bool) -> bytes:
-    asked = [_XID, _INSERTED if "lsn" in parts else _NULL]
+    asked = [_XID, *((_INSERTED, _FLUSHED) if "lsn" in parts else (_NULL, _NULL))]
     if whole:
         asked += _whole(parts)
     return b"SELECT " + b", ".join(asked)
@@ -104,11 +105,12 @@ def traced(
     """Read the *answer* to `question`; None while the transaction has no id."""
     if answer is None:
         return None
-    xid, inserted, *rest = _row(answer[0])
+    xid, inserted, flushed, *rest = _row(answer[0])
     if rest:
         tells = "replayed" in (physical.facts.writer_parts() or ())
         physical.place = _place(rest, tells=tells)
     place = physical.place
+    _saw_flushed(physical, flushed)
     if xid is None or place is None:
         return None
     written = None
@@ -121,15 +123,20 @@ def traced(
     return Trace(int(xid), place.run, written, asked_at)
 
 
-def saw_flushed(physical: Physical, flushed: bytes | None) -> None:
+def saw_position(physical: Physical, answers: list[list[PGresult]]) -> None:
+    """Take note of what an answer to `position.behind_commit` tells of the disk."""
+    flushed = answers[0][0].get_value(0, 0)
+    _saw_flushed(physical, None if flushed is None else flushed.decode())
+
+
+def _saw_flushed(physical: Physical, flushed: str | None) -> None:
     """Take note of how far a writer says that its log is on the disk.
 
     Of value only where the run in which it was can be told from every other.
     """
     place = physical.place
     if place is not None and place.run.recovered is not None and flushed is not None:
-        end = Lsn.parse(flushed.decode(), 0).value
-        physical.facts.has_flushed(place.run, end)
+        physical.facts.has_flushed(place.run, Lsn.parse(flushed, 0).value)
 
 
 def ask(physical: Physical, inquiry: Inquiry) -> Told:
@@ -151,7 +158,7 @@ def ask(physical: Physical, inquiry: Inquiry) -> Told:
     who, what, where, *_ = each(physical, asking)
     place = physical.place = _place(_row(_first(who)), tells="replayed" in known)
     reached = position.written(where, None, physical.facts.reign)
-    saw_flushed(physical, position.flushed(where))
+    saw_position(physical, where)
     return Told(place.run, _status(what), reached)
 
 

@@ -305,7 +305,7 @@ def _captured(
     try:
         after = yield from segment(physical.pgconn)
         reply.position = position.written(after, known, physical.facts.reign)
-        trace.saw_flushed(physical, position.flushed(after))
+        trace.saw_position(physical, after)
     except psycopg.Error as error:
         if isinstance(error, _REFUSALS):
             physical.facts.doubted = True
