@@ -12,7 +12,7 @@ STAMP := $(VENV)/.installed
 .PHONY: help
 help:
 	@echo "make demo   a three-region PostgreSQL on this machine, and a connection that uses it"
-	@echo "make test   every test, on real servers (under 15 minutes)"
+	@echo "make test   every test, on real servers (about 20 minutes)"
 	@echo "make check  linters, types and the tests that need no server (under 90 seconds)"
 	@echo "make histories  random programs against the lab for half an hour, others each time"
 	@echo "                (GLOBALDB_EXAMPLES=5000 says how many)"
