@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
@@ -12,10 +12,22 @@ from promises import FAR, HOME, READER, WRITER, admin, one, table, until
 
 import globaldb
 from globaldb.config.address import parse_node
-from globaldb.lab import Lab
+from globaldb.lab import Lab, LabSpec
 
 #: A reader beside the writer.
 BESIDE = "us-west-2-2"
+
+
+@pytest.fixture(scope="module")
+def near(module_lab: Callable[[LabSpec], Lab]) -> Lab:
+    """Two regions so far from each other that readers are kept apart, and no farther."""
+    return module_lab(LabSpec(regions={HOME: 1, FAR: 1}, rtt={(HOME, FAR): 0.04}))
+
+
+@pytest.fixture
+def lab(near: Lab) -> Lab:
+    near.restore()
+    return near
 
 
 @pytest.fixture
