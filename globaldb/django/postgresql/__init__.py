@@ -1,0 +1,1 @@
+"""The engine ``globaldb.django.postgresql``: Django's own, with a routed connection."""

@@ -1,0 +1,139 @@
+"""What both engines do in their own way: one session for each request, and its end."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
+
+from globaldb.config import configure
+from globaldb.dbapi.cluster import Cluster, shared
+from globaldb.django import causality, intent
+from globaldb.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from globaldb.config import Config
+
+#: In ``settings.DATABASES[alias]["TEST"]``: where tests read, ``writer`` or ``auto``.
+TEST_ROUTE = "GLOBALDB_ROUTE"
+#: Set while the database is one that a test run has made.
+_TESTING = "GLOBALDB_TESTING"
+
+#: Of ``get_connection_params``: what is about one connection, not its cluster.
+_OBJECTS = ("context", "cursor_factory")
+
+
+class GlobaldbWrapper(BaseDatabaseWrapper):
+    """The part of a ``DatabaseWrapper`` that has a globaldb connection in it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._cluster: Cluster | None = None
+        self._asked_for: dict[str, Any] = {}
+        self._at_writer = False
+        self._staying: AbstractContextManager[Any] | None = None
+        intent.watch_router()
+
+    def open_session(self, params: dict[str, Any]) -> Any:
+        """Return a new connection as *params* (of ``get_connection_params``) ask for it.
+
+        Raises `ImproperlyConfigured` for options that make no sense.
+        """
+        objects = {name: params[name] for name in _OBJECTS if name in params}
+        options = {name: params[name] for name in params if name not in _OBJECTS}
+        if self._cluster is None or self._cluster.closed or options != self._asked_for:
+            config = self.configured(options)
+            alone = self.alias == NO_DB_ALIAS
+            self._cluster = Cluster.of(config) if alone else shared(config)
+            self._asked_for = options
+        connection = self._cluster.connect(**objects)
+        self._staying = None
+        if self._at_writer or self._reads_at_writer_in_tests():
+            self._staying = _stay(connection)
+        causality.began(self.alias, connection)
+        return connection
+
+    def configured(self, params: dict[str, Any]) -> Config:
+        """Return the configuration that *params* amount to."""
+        options = {k: v for k, v in params.items() if k not in _OBJECTS}
+        ours = options.pop("globaldb", {})
+        try:
+            return configure(**{**options, **ours})
+        except ConfigurationError as error:
+            raise ImproperlyConfigured(f"DATABASES[{self.alias!r}]: {error}") from None
+
+    def prepare_database(self) -> None:
+        """Migrate where the changes are made: a reader may not know the last ones yet."""
+        super().prepare_database()
+        self._at_writer = True
+        if self.connection is not None and self._staying is None:
+            self._staying = _stay(self.connection)
+
+    def _reads_at_writer_in_tests(self) -> bool:
+        testing = self.settings_dict.get(_TESTING, False)
+        return bool(testing) and self.test_route == "writer"
+
+    @property
+    def test_route(self) -> str:
+        """Where tests read: ``writer``, or ``auto`` as in production."""
+        route: str = self.settings_dict["TEST"].get(TEST_ROUTE, "writer")
+        if route not in ("writer", "auto"):
+            raise ImproperlyConfigured(
+                f"DATABASES[{self.alias!r}]['TEST'][{TEST_ROUTE!r}] is {route!r}; it "
+                "must be 'writer' or 'auto'"
+            )
+        return route
+
+    def is_tested(self, *, now: bool) -> None:
+        """Take note that the database is one that a test run made, or no more."""
+        self.settings_dict[_TESTING] = now
+
+    def close(self) -> None:
+        """End the session. The next statement begins another one."""
+        if self.connection is not None:
+            causality.ending(self.connection)
+        super().close()
+        if self.connection is None:
+            self._at_writer, self._staying = False, None
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """End the session with its request, whatever ``CONN_MAX_AGE`` says.
+
+        What is kept for the next request are the physical connections, in their pools.
+        A session that lasted would have one user's reads wait for another's writes.
+        """
+        intent.forget()
+        if self.in_atomic_block:
+            super().close_if_unusable_or_obsolete()
+        elif self.connection is not None:
+            self.close()
+
+    def close_cluster(self) -> None:
+        """Close every physical connection that this process has to the database."""
+        self.close()
+        if self._cluster is not None:
+            self._cluster.close()
+
+    @contextmanager
+    def _nodb_cursor(self) -> Iterator[Any]:
+        wrapper: GlobaldbWrapper | None = None
+        try:
+            with super()._nodb_cursor() as cursor:
+                wrapper = cursor.db
+                yield cursor
+        finally:
+            if wrapper is not None and wrapper.alias == NO_DB_ALIAS:
+                # Nobody else uses that cluster: it is not the one of the application.
+                wrapper.close_cluster()
+
+
+def _stay(connection: Any) -> AbstractContextManager[Any]:
+    """Have *connection* read at the writer as long as the answer is kept."""
+    staying: AbstractContextManager[Any] = connection.using(route="writer")
+    staying.__enter__()
+    return staying
