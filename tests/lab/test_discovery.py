@@ -171,13 +171,29 @@ def test_an_instance_that_is_removed_goes_and_one_that_is_made_comes(pg: Lab):
         pg.kill(SECOND)
         note(pg, f"DELETE FROM {{}} WHERE server_id = '{SECOND}'")
         hurried(cluster, lambda: names(cluster) == [READER, WRITER])
-        note(
-            pg,
-            "INSERT INTO {} (node, server_id, aws_region)"
-            f" VALUES ('{SECOND}', '{SECOND}', '{HOME}')",
-        )
+        note(pg, made(SECOND, HOME))
         pg.start_node(SECOND)
         hurried(cluster, lambda: complete(cluster))
+
+
+def test_a_region_that_is_added_is_found(pg: Lab):
+    note(pg, f"DELETE FROM {{}} WHERE server_id = '{READER}'")
+    try:
+        with finding(pg, instance(pg, SECOND)) as cluster:
+            until(lambda: names(cluster) == [WRITER, SECOND])
+            look_again(cluster)
+            assert names(cluster) == [WRITER, SECOND]
+            note(pg, made(READER, FAR))
+            hurried(cluster, lambda: complete(cluster))
+    finally:
+        note(pg, f"{made(READER, FAR)} ON CONFLICT DO NOTHING")
+
+
+def made(node: str, region: str) -> str:
+    return (
+        "INSERT INTO {} (node, server_id, aws_region)"
+        f" VALUES ('{node}', '{node}', '{region}')"
+    )
 
 
 def test_a_switchover_is_followed(aurora: Lab):
@@ -252,16 +268,16 @@ def remarks(caplog: pytest.LogCaptureFixture) -> int:
     return caplog.text.count("nothing tells how it is reached")
 
 
-def test_two_who_are_told_to_be_the_writer_change_nothing(noted: Lab):
-    with finding(noted, instance(noted, READER)) as cluster:
+def test_two_who_are_told_to_be_the_writer_change_nothing(aurora: Lab):
+    with finding(aurora, instance(aurora, READER)) as cluster:
         until(lambda: complete(cluster))
         before = cluster.runtime.reign
-        noted.claim(READER)
+        aurora.claim(READER)
         try:
             look_again(cluster)
             assert (WRITER in writer(cluster), cluster.runtime.reign) == (True, before)
         finally:
-            noted.claim(None)
+            aurora.claim(None)
 
 
 def look_again(cluster: globaldb.Cluster) -> None:
@@ -388,6 +404,22 @@ def test_a_node_whose_region_is_named_otherwise_is_one_node_all_the_same(pg: Lab
         look_again(cluster)
         assert len(cluster.topology.nodes) == len(NODES)
         assert cluster.runtime.reign == 1
+
+
+def test_who_was_too_busy_to_say_who_it_is_is_asked_again(pg: Lab):
+    """Else it may become two nodes, of which each is the writer in turn."""
+    one = "pool_max_size=1"
+    with finding(pg, instance(pg, READER), one, "probe_interval=60") as cluster:
+        until(lambda: complete(cluster))
+        surveys = cluster.runtime.discovery._surveys
+        [node] = [n for n in cluster.runtime.nodes.values() if WRITER in n.name]
+        until(lambda: surveys.identifiers.get(node.name) == WRITER)
+        lease = node.pool.checkout(monotonic() + 5)
+        del surveys.identifiers[node.name]
+        look_again(cluster)
+        node.pool.checkin(lease)
+        look_again(cluster)
+        until(lambda: surveys.identifiers.get(node.name) == WRITER)
 
 
 def test_without_an_answer_the_first_connection_says_why(pg: Lab):

@@ -29,6 +29,8 @@ _QUIET: Final = 5.0
 _SEARCHING: Final = 1.0
 #: Seconds that one node is waited for before the next is asked.
 _PATIENCE: Final = 1.0
+#: How often a node is asked who it is, if it does not answer.
+_TRIES: Final = 3
 #: Nodes asked in one look, at most.
 _ASKED: Final = 3
 
@@ -52,6 +54,8 @@ class Surveys:
         self._patterns = patterns
         #: What nodes call themselves, as long as they answer; None where they do not.
         self.identifiers: dict[str, str | None] = {}
+        #: How often each was asked for that in vain.
+        self._tries: dict[str, int] = {}
         #: Where nodes say that they are, where they know.
         self.regions: dict[str, str] = {}
 
@@ -79,6 +83,7 @@ class Surveys:
         for name in self.identifiers.keys() - known:
             # It may be another server by the time it comes back.
             del self.identifiers[name]
+            self._tries.pop(name, None)
         finding = self._find(nodes[:_ASKED], deadline)
         for node in nodes:
             if node.name not in self.identifiers:
@@ -113,6 +118,10 @@ class Surveys:
             self._survey(node, deadline)
         except Exception as error:  # noqa: BLE001 - the monitor sees what is the matter
             logger.debug("identity_unknown node=%s error=%s", node.name, error)
+            tries = self._tries[node.name] = self._tries.get(node.name, 0) + 1
+            if tries < _TRIES:
+                # It may be busy; who it is decides whether there are two names of it.
+                return
         # Nobody waits for what it does not tell.
         self.identifiers.setdefault(node.name, None)
 
