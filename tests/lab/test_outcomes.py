@@ -475,6 +475,56 @@ def test_what_is_not_followed_in_the_log_is_not_told_after_it_was_lost(
     assert transaction.trace is None
 
 
+def insert_many(conn: Connection) -> None:
+    conn.cursor().executemany(INSERT, [(1,), (2,)])
+
+
+def insert_many_and_look(conn: Connection) -> None:
+    cursor = conn.cursor()
+    rows = [(1,), (2,)]
+    cursor.executemany(INSERT + " RETURNING n", rows, returning=True)
+    assert [each.fetchone() for each in cursor.results()] == rows
+
+
+def insert_one_then_many(conn: Connection) -> None:
+    conn.execute(INSERT, (1,))
+    conn.cursor().executemany(INSERT, [(2,)])
+
+
+def copy(conn: Connection) -> None:
+    with conn.cursor() as cursor, cursor.copy("COPY o FROM STDIN") as rows:
+        rows.write_row((1,))
+        rows.write_row((2,))
+
+
+@pytest.mark.parametrize("when", ["reply", "request"])
+@pytest.mark.parametrize(
+    ("write", "followed"),
+    [
+        (insert_many, True),
+        (insert_many_and_look, True),
+        (insert_one_then_many, True),
+        (copy, False),
+    ],
+)
+def test_what_the_driver_says_by_itself_is_asked_for_too(
+    lab: Lab,
+    conn: Connection,
+    write: Callable[[Connection], None],
+    when: str,
+    *,
+    followed: bool,
+) -> None:
+    lost = pytest.raises(globaldb.NodeLostError)
+    with lost if when == "request" else nullcontext(), conn.transaction():
+        write(conn)
+        trace = conn.session.transaction.trace
+        assert trace is not None
+        assert (trace.written is not None) == followed
+        lab.cut(FAR, lab.writer().name, when, containing="COMMIT")
+    assert counts(lab, "o") == ({} if when == "request" else {1: 1, 2: 1})
+
+
 @pytest.mark.parametrize("when", ["reply", "request"])
 def test_a_write_outside_a_transaction_can_be_resolved_for_another_trip(
     lab: Lab, when: str

@@ -18,8 +18,9 @@ from globaldb.core.statement import Copy as CopyAction, Verdict
 from globaldb.dbapi.postgresql import local
 from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
 from globaldb.dbapi.postgresql.work import CursorWork, source_of
-from globaldb.drivers.psycopg import translate as errors, wire
+from globaldb.drivers.psycopg import trace, translate as errors, wire
 from globaldb.runtime import flow
+from globaldb.runtime.flow.outcome import traces
 from globaldb.runtime.shell import drive
 
 if TYPE_CHECKING:
@@ -180,11 +181,20 @@ class RoutedCursor(psycopg.Cursor[Any]):
         self, query: Query, params_seq: Iterable[Params], *, returning: bool = False
     ) -> None:
         """Execute one statement with many sets of parameters, in one round trip."""
+        face: Connection = self._conn  # type: ignore[assignment]
         along: list[str] = []
-        with Story(self._conn), self._held(query, along) as link:
+        with Story(face), self._held(query, along) as link:
             link.leave_rows()
-            with link.behind(along):
+            asked_at = monotonic()
+            traced = not face.in_pipeline and traces(
+                face.session, link, face.lookup(query)
+            )
+            question = trace.question(link) if traced else None
+            with link.between(along, question) as answer:
                 super().executemany(query, params_seq, returning=returning)
+            if answer:
+                told = trace.traced(link, answer, asked_at)
+                face.session.transaction.trace = told
 
     def stream(
         self,

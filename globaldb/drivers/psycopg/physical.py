@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from psycopg.abc import PQGen
-    from psycopg.pq.abc import PGconn
+    from psycopg.pq.abc import PGconn, PGresult
 
     from globaldb.core.settings import Settings
     from globaldb.drivers.psycopg.trace import Place
@@ -266,15 +266,26 @@ class Physical(psycopg.Connection[Any]):
             self.row_by_row = False
 
     @contextmanager
-    def behind(self, statements: Sequence[str]) -> Iterator[None]:
-        """Send *statements* in one trip with what psycopg pipelines in the block."""
-        if not statements:
-            yield
+    def between(
+        self, statements: Sequence[str], question: bytes | None
+    ) -> Iterator[list[PGresult]]:
+        """Send *statements* in one trip with what psycopg pipelines in the block.
+
+        The *question* is asked behind that. Yields where its answer is found afterwards.
+        """
+        answers: list[PGresult] = []
+        if not statements and question is None:
+            yield answers
             return
+        asked = None
         with self.pipeline():
             for sql in statements:
                 self.execute(sql, prepare=False)
-            yield
+            yield answers
+            if question is not None:
+                asked = self.execute(question, prepare=False)
+        if asked is not None and asked.pgresult is not None:
+            answers.append(asked.pgresult)
 
     def _forward_notice(self, diagnostic: pgerrors.Diagnostic) -> None:
         if self.face is not None:

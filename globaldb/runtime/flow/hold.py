@@ -6,6 +6,7 @@ COPY and stream() cannot share a trip with anything, so what has to stand before
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from globaldb.core.faults import Fault
@@ -27,6 +28,7 @@ from globaldb.runtime.flow.faults import (
 from globaldb.runtime.flow.forwarding import leave_forwarder, refuse_kind
 from globaldb.runtime.flow.gone import refuse_gone
 from globaldb.runtime.flow.leave import leave_if_needed
+from globaldb.runtime.flow.outcome import NUMBER, numbers
 from globaldb.runtime.flow.placement import fresh_reader, place
 from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.seek import borrow_writer
@@ -84,14 +86,26 @@ async def hold(
         # From here on only the server's word counts for what became of it.
         session.transaction.sent()
     elif trip.before:
-        reply = await send(session, lease, None, trip, work.deadline)
+        reply = await _ahead(session, work, lease, trip)
         if session.transaction.active:
             tx.take_in(session, held, lease, reply)
+            session.transaction.writes(traced=False)
         elif reply.error is not None:
             session.release(Outcome.DISCARD)
             raise_fault(reply.error)
     session.shell.busy = link
     return link
+
+
+async def _ahead(session: Session, work: Work, lease: Lease[Any], trip: Trip) -> Reply:
+    """Send what must stand before *work* in a trip of its own.
+
+    It brings the transaction's number back, where *work* could not be asked for it.
+    """
+    call = None
+    if numbers(session, lease.connection, work.statement):
+        call, trip = NUMBER, replace(trip, trace=True)
+    return await send(session, lease, call, trip, work.deadline)
 
 
 def _refuse_failed(session: Session) -> None:

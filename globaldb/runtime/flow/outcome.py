@@ -43,6 +43,8 @@ _DATA: Final = frozenset(
 #: Statements behind which a question changes nothing: they have taken a snapshot
 #: themselves. LOCK and SET have not, and SET TRANSACTION may still follow them.
 _SNAPSHOTS: Final = _DATA | {"VALUES", "TABLE", "CREATE", "ALTER", "DROP", "TRUNCATE"}
+#: Gives the transaction its number.
+NUMBER: Final = b"SELECT pg_catalog.pg_current_xact_id()"
 _WRITES: Final = (Verdict.WRITE, Verdict.PIN)
 
 
@@ -72,10 +74,25 @@ def traces(session: Session, link: Any, statement: Statement | None) -> bool:
         statement is not None
         and not (statement.alone or statement.multiple)
         and statement.command in _SNAPSHOTS
-        and {"run", "xid"} <= (link.facts.writer_parts() or frozenset())
+        and _may_ask(link)
     )
     transaction.writes(traced=traced)
     return traced
+
+
+def numbers(session: Session, link: Any, statement: Statement) -> bool:
+    """Whether a trip ahead of *statement* brings the transaction's number back.
+
+    COPY has no room for a question. It takes a snapshot of its own, and a number.
+    """
+    writes = statement.command == "COPY" and statement.verdict in _WRITES
+    inside = session.transaction.active and session.on_writer
+    return writes and inside and _may_ask(link)
+
+
+def _may_ask(link: Any) -> bool:
+    """Whether a server was found to tell a transaction's number, and its own run."""
+    return {"run", "xid"} <= (link.facts.writer_parts() or frozenset())
 
 
 def worth_two_trips(session: Session, statement: Statement) -> bool:
