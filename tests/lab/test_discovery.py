@@ -1,4 +1,4 @@
-"""Nodes that nobody has named are found, followed, and kept in order."""
+"""Nodes that nobody has named are found in Aurora's tables, followed, kept in order."""
 
 from __future__ import annotations
 
@@ -7,48 +7,44 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from copy import copy
 from time import monotonic
-from typing import Any, Final
 
-import psycopg
-import pymysql
 import pytest
-from lab_fixtures import engines
 from promises import FAR, HOME, READER, WRITER, until
+from seeking import (
+    AURORA,
+    NODES,
+    NOTED,
+    SECOND,
+    broken,
+    complete,
+    finding,
+    found_by,
+    hurried,
+    instance,
+    look_again,
+    made,
+    names,
+    near_aurora,
+    note,
+    writer,
+)
 
-import globaldb
 from globaldb.lab import Lab, LabSpec
 
 pytestmark = pytest.mark.lab
 
-SECOND: Final = "us-west-2-2"
-NODES: Final = {WRITER, SECOND, READER}
-#: Aurora is PostgreSQL or MySQL.
-AURORA: Final = [engine for engine in ("postgresql", "mysql") if engine in engines()]
-#: Where the instances are noted that the servers tell of.
-NOTED: Final = {
-    "postgresql": "lab.instances",
-    "mysql": "information_aurora.instances",
-}
-
 
 @pytest.fixture(scope="module")
 def labs(module_lab: Callable[[LabSpec], Lab]) -> Callable[[str], Lab]:
-    """Two regions near each other: it is not distance that these tests are about."""
+    """One of each engine, started when it is wanted."""
     found: dict[str, Lab] = {}
 
     def lab_of(engine: str) -> Lab:
         if engine not in found:
-            found[engine] = module_lab(
-                LabSpec(
-                    engine=engine,
-                    aurora=True,
-                    regions={HOME: 1, FAR: 1},
-                    rtt={(HOME, FAR): 0.01},
-                )
-            )
+            found[engine] = module_lab(near_aurora(engine))
         return found[engine]
 
     return lab_of
@@ -64,74 +60,6 @@ def aurora(labs: Callable[[str], Lab], request: pytest.FixtureRequest) -> Lab:
 def pg(labs: Callable[[str], Lab]) -> Lab:
     """PostgreSQL's, where an engine makes no difference."""
     return labs("postgresql")
-
-
-@contextmanager
-def broken(lab: Lab) -> Iterator[None]:
-    """Put *lab* right in the end: all nodes there, all names known, the writer home."""
-    try:
-        yield
-    finally:
-        lab.restore()
-        if lab.writer().name != WRITER:
-            lab.switchover(WRITER)
-
-
-def found_by(lab: Lab, *more: str, patterns: bool = True) -> str:
-    """The URL of a client in `FAR` that names no node yet; *more* is ``name=value``."""
-    head, _, node = lab.url(FAR).partition("&node=")
-    host, port = lab.dns(FAR)
-    off = "sslmode=disable" if lab.spec.engine == "postgresql" else "ssl_mode=disabled"
-    parts = [head, off, f"dns_server={host}:{port}", f"port={node.rpartition(':')[2]}"]
-    if patterns:
-        ends, regions = lab.endpoints, lab.spec.regions
-        parts += [f"host_pattern={each}@{ends.pattern(each)}" for each in regions]
-    return "&".join([*parts, *more])
-
-
-@contextmanager
-def finding(lab: Lab, *more: str, **given: Any) -> Iterator[globaldb.Cluster]:
-    """A cluster that is looking for its nodes, with a session open."""
-    url = found_by(lab, *more, **given)
-    with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
-        yield cluster
-
-
-def instance(lab: Lab, node: str) -> str:
-    region = next(each.region for each in lab.nodes if each.name == node)
-    return "host=" + lab.endpoints.instance(node, region)
-
-
-def names(cluster: globaldb.Cluster) -> list[str]:
-    """The first label of every node's host, and those that do not answer."""
-    return sorted(
-        name.rpartition("@")[2].partition(".")[0] + ("" if state.reachable else "?")
-        for name, state in cluster.topology.nodes.items()
-    )
-
-
-def complete(cluster: globaldb.Cluster) -> bool:
-    return set(names(cluster)) == NODES and len(cluster.topology.nodes) == len(NODES)
-
-
-def writer(cluster: globaldb.Cluster) -> str:
-    state = cluster.topology.writer
-    return "" if state is None else state.name
-
-
-def note(lab: Lab, *statements: str) -> None:
-    """Change what the servers tell of each other."""
-    connect: Any = psycopg.connect
-    if lab.spec.engine != "postgresql":
-        connect = pymysql.connect
-    with closing(connect(**superuser(lab), autocommit=True)) as connection:
-        for statement in statements:
-            connection.cursor().execute(statement.format(NOTED[lab.spec.engine], HOME))
-
-
-def superuser(lab: Lab) -> dict[str, Any]:
-    home = lab.writer()
-    return dict(lab.options(home.region, home.name, superuser=True))
 
 
 def test_one_instance_and_patterns_are_enough_to_find_all_nodes(aurora: Lab):
@@ -187,13 +115,6 @@ def test_a_region_that_is_added_is_found(pg: Lab):
             hurried(cluster, lambda: complete(cluster))
     finally:
         note(pg, f"{made(READER, FAR)} ON CONFLICT DO NOTHING")
-
-
-def made(node: str, region: str) -> str:
-    return (
-        "INSERT INTO {} (node, server_id, aws_region)"
-        f" VALUES ('{node}', '{node}', '{region}')"
-    )
 
 
 def test_a_switchover_is_followed(aurora: Lab):
@@ -280,18 +201,6 @@ def test_two_who_are_told_to_be_the_writer_change_nothing(aurora: Lab):
             aurora.claim(None)
 
 
-def look_again(cluster: globaldb.Cluster) -> None:
-    """Wait until Aurora's tables were read once more."""
-    before = surveyed_at(cluster)
-    cluster.runtime.discovery.hurry()
-    until(lambda: surveyed_at(cluster) > before)
-
-
-def surveyed_at(cluster: globaldb.Cluster) -> float:
-    latest = cluster.runtime.discovery._membership.latest.get("aurora")
-    return 0.0 if latest is None else latest.at
-
-
 @contextmanager
 def asking(lab: Lab, name: str) -> Iterator[Callable[..., set[str] | None]]:
     """Yield what asks node *name* whom it knows, in other ways than those given."""
@@ -373,19 +282,6 @@ def test_the_records_of_a_service_list_the_nodes(aurora: Lab):
         assert {state.region for state in states} == {HOME, FAR}
 
 
-def test_what_the_dns_has_told_stays_known_when_it_fails(pg: Lab):
-    given = [f"srv={pg.endpoints.zone()}", "connect_timeout=2"]
-    with broken(pg), finding(pg, *given, patterns=False) as cluster:
-        until(lambda: complete(cluster))
-        for fault in ("servfail", "nxdomain", "drop"):
-            pg.dns_fault(fault)
-            node = next(iter(cluster.runtime.nodes.values()))
-            cluster.runtime.driver.close(node.open(monotonic() + 5))
-        cluster.runtime.discovery._watches["srv"].hurry()
-        until(lambda: failures(cluster, "srv") > 0)
-        assert complete(cluster)
-
-
 def test_a_node_named_without_a_region_is_where_it_says_it_is(aurora: Lab):
     host = aurora.options(FAR, READER)["host"]
     with finding(aurora, f"host={host}", patterns=False) as cluster:
@@ -422,170 +318,6 @@ def test_who_was_too_busy_to_say_who_it_is_is_asked_again(pg: Lab):
         until(lambda: surveys.identifiers.get(node.name) == WRITER)
 
 
-def test_without_an_answer_the_first_connection_says_why(pg: Lab):
-    url = found_by(pg, "srv=nowhere.lab", "connect_timeout=2")
-    with globaldb.Cluster(url) as cluster:
-        with pytest.raises(globaldb.NoNodeAvailableError, match="SRV records of _post"):
-            cluster.connect()
-
-
-def test_the_nodes_of_a_global_database_come_from_the_api(
-    pg: Lab, monkeypatch: pytest.MonkeyPatch
-):
-    api = pg.aws()
-    for name, value in api.environment.items():
-        monkeypatch.setenv(name, value)
-    given = f"global_cluster={api.global_cluster}"
-    with finding(pg, given, "connect_timeout=30", patterns=False) as cluster:
-        until(lambda: complete(cluster))
-        states = cluster.topology.nodes.values()
-        assert {(s.source, s.region) for s in states} == {("rds", HOME), ("rds", FAR)}
-
-
-def test_an_unknown_global_database_is_told_with_those_there_are(
-    pg: Lab, monkeypatch: pytest.MonkeyPatch
-):
-    api = pg.aws()
-    for name, value in api.environment.items():
-        monkeypatch.setenv(name, value)
-    with globaldb.Cluster(found_by(pg, "global_cluster=other")) as cluster:
-        with pytest.raises(globaldb.NoNodeAvailableError) as caught:
-            cluster.connect()
-    assert f"no global database 'other' in this account; it has: {pg.name}" in str(
-        caught.value
-    )
-
-
-def test_a_name_that_moves_has_its_new_server_asked_at_once(
-    pg: Lab, caplog: pytest.LogCaptureFixture
-):
-    name = pg.endpoints.global_writer
-    with caplog.at_level(logging.INFO, "globaldb"), broken(pg):
-        with finding(pg, f"host={name}") as cluster:
-            until(lambda: complete(cluster))
-            pg.switchover(SECOND)
-            until(lambda: "name_moved" in caplog.text)
-            until(lambda: SECOND in writer(cluster))
-    assert f"target={pg.endpoints.instance(SECOND, HOME)}" in caplog.text
-
-
-def test_a_source_that_fails_is_told_of_once_and_hurts_no_other(
-    pg: Lab, caplog: pytest.LogCaptureFixture
-):
-    with caplog.at_level(logging.INFO, "globaldb"), broken(pg):
-        with finding(pg, f"host={pg.endpoints.global_writer}") as cluster:
-            until(lambda: complete(cluster))
-            pg.dns_fault("servfail")
-            hurried(cluster, lambda: failures(cluster, "dns") > 2)
-            look_again(cluster)
-            assert complete(cluster)
-            pg.heal()
-            hurried(cluster, lambda: "discovery_recovered source=dns" in caplog.text)
-    assert caplog.text.count("discovery_failed") == 1
-
-
-def failures(cluster: globaldb.Cluster, source: str) -> int:
-    return cluster.runtime.discovery._watches[source]._failures
-
-
-def hurried(cluster: globaldb.Cluster, condition: Callable[[], bool]) -> None:
-    """Wait for *condition* with a look as soon as one may be taken."""
-
-    def looked() -> bool:
-        cluster.runtime.discovery.hurry()
-        return condition()
-
-    until(looked)
-
-
-@contextmanager
-def standbys(lab: Lab, places: dict[str, str]) -> Iterator[None]:
-    """Have the writer see its standbys come from *places*, by their names."""
-    cases = " ".join(f"WHEN '{n}' THEN '{each}'::inet" for n, each in places.items())
-    with closing(psycopg.connect(**superuser(lab), autocommit=True)) as connection:
-        [(before,)] = connection.execute(
-            "SELECT pg_get_viewdef('pg_stat_replication'::regclass)"
-        )
-        table = connection.execute("TABLE pg_stat_replication")
-        columns = [each.name for each in table.description or ()]
-        listed = ", ".join(columns).replace(
-            "client_addr",
-            f"CASE application_name {cases} ELSE client_addr END AS client_addr",
-        )
-        view = "CREATE OR REPLACE VIEW pg_catalog.pg_stat_replication AS "
-        connection.execute("SET allow_system_table_mods = on")
-        connection.execute(f"{view} SELECT {listed} FROM ({before.rstrip(';')}) AS s")
-        connection.execute("GRANT pg_read_all_stats TO app")
-        try:
-            yield
-        finally:
-            connection.execute("REVOKE pg_read_all_stats FROM app")
-            connection.execute(view + before)
-
-
-@contextmanager
-def watching(lab: Lab, *more: str) -> Iterator[globaldb.Cluster]:
-    """A cluster that knows the writer, and asks it for its standbys."""
-    head, first, *_ = lab.url(FAR).split("&node=")
-    wanted = [f"node={first}", "discover_replicas=on", *more]
-    url = "&".join([head, f"port={first.rpartition(':')[2]}", *wanted])
-    with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
-        yield cluster
-
-
-def test_the_standbys_of_a_writer_are_found_if_that_is_asked_for(pg: Lab):
-    places = {node.name: str(pg.options(FAR, node.name)["host"]) for node in pg.nodes}
-    with standbys(pg, places):
-        url = "&node=".join(pg.url(FAR).split("&node=")[:2])
-        with globaldb.Cluster(url, autocommit=True) as cluster, cluster.connect():
-            look_again(cluster)
-            assert len(cluster.topology.nodes) == 1
-        with watching(pg) as cluster:
-            until(lambda: len(cluster.topology.nodes) == len(NODES))
-            until(lambda: all(s.reachable for s in cluster.topology.nodes.values()))
-            sources = sorted(s.source for s in cluster.topology.nodes.values())
-            assert sources == ["configuration", "replicas", "replicas"]
-
-
-def test_a_standby_that_is_seen_no_more_and_does_not_answer_goes(pg: Lab):
-    """What copies a database comes from a new address each time."""
-    left = {READER: "127.9.9.9", SECOND: str(pg.options(FAR, SECOND)["host"])}
-    back = {**left, READER: str(pg.options(FAR, READER)["host"])}
-    with watching(pg) as cluster:
-        with standbys(pg, left):
-            hurried(cluster, lambda: len(cluster.topology.nodes) == len(NODES))
-            assert "127.9.9.9" in str(list(cluster.topology.nodes))
-        with standbys(pg, back):
-            hurried(cluster, lambda: "127.9.9.9" not in str([*cluster.topology.nodes]))
-            assert len(cluster.topology.nodes) == len(NODES)
-
-
-def test_who_need_not_prove_its_name_is_told_no_login_for_copying_the_database(
-    pg: Lab, caplog: pytest.LogCaptureFixture
-):
-    places = {READER: "192.0.2.9", SECOND: str(pg.options(FAR, SECOND)["host"])}
-    with standbys(pg, places), watching(pg, "sslmode=prefer") as cluster:
-        until(lambda: "standby 192.0.2.9 is left out: with the" in caplog.text)
-        assert "192.0.2.9" not in str(list(cluster.topology.nodes))
-        assert len(cluster.topology.nodes) == len({WRITER, SECOND})
-
-
-# What is not done.
-
-
-def test_where_nothing_is_to_be_found_nobody_looks(lab: Lab):
-    with globaldb.Cluster(lab.url(FAR), autocommit=True) as cluster, cluster.connect():
-        until(lambda: all(s.reachable for s in cluster.topology.nodes.values()))
-        threads = [each.name for each in threading.enumerate()]
-        assert [name for name in threads if "discovery" in name] == []
-
-
-def test_without_tracking_nodes_are_found_once(pg: Lab):
-    with finding(pg, instance(pg, READER), "track_changes=off") as cluster:
-        until(lambda: complete(cluster))
-        until(lambda: not any("discovery" in t.name for t in threading.enumerate()))
-
-
 def test_without_tracking_too_nodes_are_looked_for_until_all_are_known(pg: Lab):
     """Nobody comes who may be the node that has not answered yet."""
     spots = [pg.options(FAR, node) for node in (READER, SECOND)]
@@ -601,12 +333,6 @@ def test_without_tracking_too_nodes_are_looked_for_until_all_are_known(pg: Lab):
             pg.thaw(FAR, SECOND)
             until(lambda: len(cluster.topology.nodes) == len(NODES))
             until(lambda: not any("discovery" in t.name for t in threading.enumerate()))
-
-
-def test_nothing_looks_any_more_once_the_cluster_is_closed(pg: Lab):
-    with finding(pg, f"host={pg.endpoints.global_writer}") as cluster:
-        until(lambda: complete(cluster))
-    assert not any("discovery" in each.name for each in threading.enumerate())
 
 
 def test_a_forked_child_follows_the_nodes_by_itself(pg: Lab):
