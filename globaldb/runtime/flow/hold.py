@@ -28,7 +28,7 @@ from globaldb.runtime.flow.faults import (
 from globaldb.runtime.flow.forwarding import leave_forwarder, refuse_kind
 from globaldb.runtime.flow.gone import refuse_gone
 from globaldb.runtime.flow.leave import leave_if_needed
-from globaldb.runtime.flow.outcome import NUMBER, numbers
+from globaldb.runtime.flow.outcome import NUMBER, numbers, traces
 from globaldb.runtime.flow.placement import fresh_reader, place
 from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.seek import borrow_writer
@@ -89,7 +89,8 @@ async def hold(
         reply = await _ahead(session, work, lease, trip)
         if session.transaction.active:
             tx.take_in(session, held, lease, reply)
-            session.transaction.writes(traced=False)
+            # What comes now is not covered by what was told.
+            traces(session, link, None)
         elif reply.error is not None:
             session.release(Outcome.DISCARD)
             raise_fault(reply.error)
