@@ -99,6 +99,19 @@ def test_a_name_that_moves_has_its_new_server_asked_at_once(
     assert f"target={pg.endpoints.instance(SECOND, HOME)}" in caplog.text
 
 
+def test_a_name_that_moves_has_its_new_server_asked_who_it_is(pg: Lab):
+    with finding(pg, instance(pg, READER)) as cluster:
+        until(lambda: complete(cluster))
+        [node] = [n for n in cluster.runtime.nodes.values() if WRITER in n.name]
+        known = cluster.runtime.discovery._surveys.identifiers
+        until(lambda: known.get(node.name) == WRITER)
+        known[node.name] = "of-before"
+        look_again(cluster)
+        assert known[node.name] == "of-before"
+        cluster.runtime.discovery._moved(node.address, "elsewhere")
+        until(lambda: known.get(node.name) == WRITER)
+
+
 def test_a_source_that_fails_is_told_of_once_and_hurts_no_other(
     pg: Lab, caplog: pytest.LogCaptureFixture
 ):

@@ -177,6 +177,23 @@ def test_one_name_without_an_answer_takes_nothing_from_another(server: Server):
     assert list(source.instances.values()) == ["shop-1"]
 
 
+def test_a_name_of_ones_own_that_leads_to_an_endpoint_stands_in_as_that_does(
+    server: Server,
+):
+    """What is behind it is another server from time to time."""
+    server.records = [
+        f"db.example CNAME {CLUSTER}.",
+        f"{CLUSTER} CNAME {INSTANCE}.",
+        f"{INSTANCE} A 10.0.0.1",
+        f"one.example CNAME {INSTANCE}.",
+    ]
+    source = aliases(server, "db.example", "one.example")
+    found = source.look(soon())
+    assert found is not None
+    assert {member.place for member in found.members} == {(INSTANCE, 5432)}
+    assert [node.host for node in source.stand_ins] == ["db.example"]
+
+
 def test_a_name_that_the_dns_never_knew_is_no_failure(server: Server):
     """The system may find it in its own table of hosts."""
     assert aliases(server, "db.example").look(soon()) is None

@@ -47,7 +47,7 @@ def test_what_fails_is_asked_ever_later_by_those_in_a_hurry_too():
         assert not found._look()
         pauses.append(found._pauses())
     assert pauses[:3] == [(0.5, 60.0), (1.0, 60.0), (2.0, 60.0)]
-    assert pauses[-1] == (60.0, 60.0)
+    assert pauses[-1] == (15.0, 60.0)
 
 
 def test_what_tells_again_is_asked_as_before():

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import count
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.endpoints import EndpointKind, parse_endpoint
+from globaldb.core.endpoints import EndpointKind, parse_endpoint, stands_for_others
 from globaldb.core.membership import Finding, Member
 from globaldb.errors import NoNodeAvailableError
 from globaldb.runtime.discovery.names import is_name
@@ -63,6 +64,8 @@ class Aliases:
         self.adds = any(parse_endpoint(node.host) for node in self._nodes)
         #: The instance that each leads to, where that has a name of its own.
         self.instances: dict[NodeAddress, str] = {}
+        #: Those that lead to an endpoint of Aurora, by whatever name.
+        self.stand_ins: frozenset[NodeAddress] = frozenset()
         self._trails: dict[NodeAddress, Trail] = {}
         #: In how many looks in a row each has come to lead elsewhere.
         self._moves: dict[NodeAddress, int] = {}
@@ -75,9 +78,11 @@ class Aliases:
         """
         found: dict[NodeAddress, Trail] = {}
         problem: NoNodeAvailableError | None = None
-        for node in self._nodes:
+        for left, node in zip(count(len(self._nodes), -1), self._nodes, strict=False):
+            # One that is silent must leave time for the others.
+            until = monotonic() + (deadline - monotonic()) / left
             try:
-                found[node] = self._names.trail(node.host, deadline)
+                found[node] = self._names.trail(node.host, until)
             except NoNodeAvailableError as error:
                 # Not every name is in the DNS: the system has a table of hosts.
                 if node in self._trails or parse_endpoint(node.host):
@@ -94,6 +99,11 @@ class Aliases:
         }
         members = tuple(member for member in behind.values() if member is not None)
         self.instances = {node: m.id for node, m in behind.items() if m is not None}
+        self.stand_ins = frozenset(
+            node
+            for node, trail in self._trails.items()
+            if any(map(stands_for_others, trail.names))
+        )
         if not members:
             return None
         return Finding(self.name, members, complete=False, at=monotonic())

@@ -217,6 +217,7 @@ class Discovery:
         """Have a name asked anew that has come to lead to another server."""
         name = str(address)
         events.name_moved(name, target)
+        self._surveys.forget(name)
         node = self._cluster.nodes.get(name)
         if node is not None:
             # Its connections lead to where the name led before.
@@ -226,6 +227,7 @@ class Discovery:
 
     def _present(self) -> list[Present]:
         named = set(self._cluster.config.nodes)
+        behind = frozenset() if self._aliases is None else self._aliases.stand_ins
         states = self._cluster.topology.nodes
         return [
             Present(
@@ -235,7 +237,8 @@ class Discovery:
                 self._surveys.regions.get(node.name) or states[node.name].region,
                 id=self._identifier(node),
                 named=node.address in named,
-                stands_in=stands_for_others(node.address.host),
+                stands_in=node.address in behind
+                or stands_for_others(node.address.host),
                 answers=states[node.name].answers,
                 claims=states[node.name].claims,
                 pending=self._pending(node, states[node.name]),

@@ -72,6 +72,11 @@ class Surveys:
         """Whether *node* is yet to be asked who it is."""
         return self.concerns(node) and node.name not in self.identifiers
 
+    def forget(self, name: str) -> None:
+        """Ask node *name* again who it is: it may be another server by now."""
+        self.identifiers.pop(name, None)
+        self._tries.pop(name, None)
+
     def look(self, deadline: float) -> Finding | None:
         """Ask the nearest node; None when none of Aurora's answers now.
 
@@ -82,8 +87,7 @@ class Surveys:
         known = {node.name for node in nodes}
         for name in self.identifiers.keys() - known:
             # It may be another server by the time it comes back.
-            del self.identifiers[name]
-            self._tries.pop(name, None)
+            self.forget(name)
         finding = self._find(nodes[:_ASKED], deadline)
         for node in nodes:
             if node.name not in self.identifiers:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 #: most after failures.
 _SHORTEST: Final = 0.25
 _LONGEST: Final = 60.0
+#: The same for who is in a hurry.
+_HURRIED: Final = 15.0
 
 
 class Watch:
@@ -91,8 +93,9 @@ class Watch:
         """
         longer = 2.0 ** min(self._failures, 8)
         longest = max(_LONGEST, self.source.pause)
-        return min(_SHORTEST * longer, longest), min(
-            self.source.pause * longer, longest
+        return (
+            min(_SHORTEST * longer, _HURRIED),
+            min(self.source.pause * longer, longest),
         )
 
     def _look(self) -> bool:
