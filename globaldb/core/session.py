@@ -117,6 +117,30 @@ class SessionState:
         if self.tables is not None:
             self.tables.require(position)
 
+    def inherit(self, other: SessionState) -> None:
+        """From now on promise for what *other* has written and read, too.
+
+        Where the readers of both differ, only the writer will do at first.
+        """
+        for position in (other.apart, other.floor):
+            if position is None or position in (self.floor, self.apart):
+                continue
+            raised = other.raised_at
+            if self.floor is not None and raised is not None:
+                raised = None if self.raised_at is None else max(self.raised_at, raised)
+            self.require(position)
+            self.raised_at = raised
+            self.floor_at = max(self.floor_at, other.floor_at)
+        if other.position_unknown:
+            self.lost_position(other.unknown_because)
+        if other.read_node is None:
+            return
+        if self.read_node not in (None, other.read_node):
+            self.lost_position()
+            return
+        self.read_node, self.chosen_after = other.read_node, other.chosen_after
+        self.read_ended_at = max(self.read_ended_at, other.read_ended_at)
+
     def requirement(self, reads: Tables) -> Position | None:
         """Return what a reader must have reached before it may serve *reads*."""
         if reads is None or self.tables is None or self.apart is not None:

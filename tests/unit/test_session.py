@@ -162,3 +162,63 @@ def test_no_order_of_events_lets_a_session_go_to_a_node_behind_what_it_saw(
         known = floor(books).value if books.floor else 0
         assert books.needs_writer(1) or known >= written
         assert books.position_unknown or books.read_node or known >= seen
+
+
+def test_one_that_inherits_goes_on_where_the_other_was() -> None:
+    before, after = SessionState(), SessionState()
+    before.captured(at(5), 2.5)
+    before.read("ap-1", 3.0)
+
+    after.inherit(before)
+
+    assert after == before
+
+
+def test_one_that_inherits_requires_the_further_of_both() -> None:
+    mine, other = SessionState(), SessionState()
+    mine.captured(at(9), 1.0)
+    other.captured(at(5), 2.5)
+
+    mine.inherit(other)
+
+    assert floor(mine) == Lsn(9, 1)
+    assert mine.raised_at == 2.5
+
+
+def test_one_that_inherits_what_it_has_keeps_the_age_of_it() -> None:
+    mine, other = SessionState(), SessionState()
+    mine.captured(at(5), 1.0)
+    other.captured(at(5), 2.5)
+
+    mine.inherit(other)
+
+    assert (mine.raised_at, mine.floor_at) == (1.0, 1.0)
+
+
+def test_one_that_inherits_a_position_that_is_not_known_needs_the_writer() -> None:
+    mine, other = SessionState(), SessionState()
+    other.lost_position()
+
+    mine.inherit(other)
+
+    assert mine.needs_writer(1)
+
+
+def test_one_that_inherits_reads_of_another_reader_needs_the_writer() -> None:
+    mine, other = SessionState(), SessionState()
+    mine.read("ap-1", 1.0)
+    other.read("ap-2", 2.0)
+
+    mine.inherit(other)
+
+    assert mine.needs_writer(1)
+
+
+def test_one_that_inherits_keeps_what_is_on_another_timeline() -> None:
+    mine, other = SessionState(), SessionState()
+    other.captured(at(5), 1.0)
+    other.captured(at(7, 2), 2.0)
+
+    mine.inherit(other)
+
+    assert (mine.apart, mine.floor) == (at(5), at(7, 2))
