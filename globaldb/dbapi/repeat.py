@@ -66,26 +66,45 @@ def run_transaction(
             "run_transaction() takes a connection of globaldb.connect(), not "
             f"{type(conn).__name__}"
         )
+
+    def attempt() -> T:
+        undone = conn.session.undone
+        # An exception that only asks for a rollback (psycopg's) leaves it as it is.
+        value: Any = None
+        with _transaction(conn):
+            value = function(conn)
+            with conn.story():
+                _refuse_undone(conn.session, undone)
+        found: T = value
+        return found
+
+    return repeated(conn, attempt, retries=retries, timeout=timeout)
+
+
+def repeated(
+    conn: Any,
+    attempt: Callable[[], T],
+    *,
+    retries: int,
+    timeout: float | str | None,
+) -> T:
+    """Call *attempt*, a whole transaction on *conn*, again as `run_transaction` does.
+
+    It begins, commits and rolls back by itself. An error counts as what it holds in
+    ``orig``, if anything: SQLAlchemy's do.
+    """
     with conn.story():
         limit = None if timeout is None else read_duration("timeout", timeout)
         _refuse(conn, retries)
     attempts = _Attempts(conn, Retries(retries), monotonic(), limit)
     while True:
-        known, undone = conn.session.commits, conn.session.undone
-        # An exception that only asks for a rollback (psycopg's) leaves it as it is.
-        value: Any = None
+        known = conn.session.commits
         try:
-            with _transaction(conn):
-                value = function(conn)
-                with conn.story():
-                    _refuse_undone(conn.session, undone)
+            return attempt()
         except Exception as error:
             pause = attempts.pause_after(error, known)
             if pause is None:
                 raise
-        else:
-            found: T = value
-            return found
         drive(conn.session.shell.sleep(pause))
 
 
@@ -203,6 +222,7 @@ class _Attempts:
 
     def _why_not(self, error: Exception, at: float, *, repeatable: bool) -> str | None:
         """Say why there is no other attempt, in no words if the error does; or None."""
+        error = getattr(error, "orig", None) or error
         if isinstance(error, OutcomeUnknownError):
             return "not repeated: it may have been applied"
         if not isinstance(error, Error) or not error.retryable:
