@@ -1,0 +1,184 @@
+"""What the dialects of every engine have in common: connections that find their node."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from sqlalchemy import util
+from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.pool import AssertionPool, NullPool, StaticPool
+
+from globaldb.config import configure
+from globaldb.dbapi.cluster import shared
+from globaldb.sqlalchemy.causality import Causality
+from globaldb.sqlalchemy.options import NAMES, refuse_unknown, wanted
+from globaldb.sqlalchemy.pool import RoutedPool
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.engine import URL, Connection, Engine
+    from sqlalchemy.pool import Pool
+
+    from globaldb.dbapi.cluster import Cluster
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_AS_IT_IS: Final[AbstractContextManager[Any]] = nullcontext()
+#: Pools that keep no more than one connection.
+_POOLS_OF_ONE = (NullPool, StaticPool, AssertionPool)
+
+
+class RoutedDialect(DefaultDialect):
+    """A dialect whose connections are routed; comes before the engine's own.
+
+    Its name and driver stay what they are: SQLAlchemy, Alembic and applications decide
+    by them.
+    """
+
+    supports_statement_cache = True
+
+    #: ``engine``, as globaldb calls it.
+    routed_engine: ClassVar[str]
+    #: What ``connect`` takes as objects, of one connection rather than of its cluster.
+    objects: ClassVar[frozenset[str]]
+    #: Says of a text that it asks what tables there are, and how they are made.
+    asks_for_schema: ClassVar[Any]
+
+    #: What ``create_engine`` was told of pools.
+    limits: Mapping[str, Any] = _NOTHING
+    #: The cluster connected to last, and what its configuration was made of.
+    _cluster: tuple[Mapping[str, Any], Cluster] | None = None
+
+    @classmethod
+    def get_pool_class(cls, url: URL) -> type[Pool]:
+        """Return the pool for engines that name none."""
+        del url
+        return RoutedPool
+
+    @classmethod
+    def engine_created(cls, engine: Engine) -> None:
+        """Warn of a pool above our pools."""
+        if not isinstance(engine.pool, _POOLS_OF_ONE):
+            util.warn(
+                f"{type(engine.pool).__name__} keeps routed connections, and they "
+                "hold connections to nodes only while they must: those are pooled "
+                "already, per node. Leave out poolclass; pool_size and the like then "
+                "apply to the pools of the nodes"
+            )
+
+    def create_connect_args(self, url: URL) -> Any:
+        """Return what `globaldb.connect` takes: every option of the URL is one."""
+        options = url.translate_connect_args(username="user")
+        options.update(url.query)
+        return [], options
+
+    def connect(self, *_: Any, **options: Any) -> Any:
+        """Open a routed connection; see `globaldb.connect`."""
+        objects = {name: options.pop(name) for name in self.objects & options.keys()}
+        connection = self.cluster(options).connect(**objects)
+        self._causality.learn(connection.session)
+        return connection
+
+    def cluster(self, options: Mapping[str, Any]) -> Cluster:
+        """Return the process's cluster of *options*."""
+        known = self._cluster
+        if known is not None and known[0] == options and not known[1].closed:
+            return known[1]
+        engine = {"engine": self.routed_engine}
+        cluster = shared(configure(None, **{**engine, **self.limits, **options}))
+        self._cluster = (dict(options), cluster)
+        return cluster
+
+    def drain(self) -> None:
+        """Close the connections to nodes that nobody uses, and others at their return."""
+        if self._cluster is not None:
+            for node in self._cluster[1].runtime.nodes.values():
+                node.pool.drain()
+
+    @util.memoized_property
+    def _causality(self) -> Causality:
+        return Causality()
+
+    # Transactions.
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Begin; other connections of this thread may have written meanwhile."""
+        self._causality.learn(dbapi_connection.session)
+
+    def do_commit(self, dbapi_connection: Any) -> None:
+        """Commit."""
+        stock: Any = super()
+        stock.do_commit(dbapi_connection)
+        self._causality.tell(dbapi_connection.session)
+
+    def do_rollback(self, dbapi_connection: Any) -> None:
+        """Roll back."""
+        stock: Any = super()
+        stock.do_rollback(dbapi_connection)
+        self._causality.tell(dbapi_connection.session)
+
+    def do_close(self, dbapi_connection: Any) -> None:
+        """Close the session; what it knows is handed on."""
+        self._causality.tell(dbapi_connection.session)
+        stock: Any = super()
+        stock.do_close(dbapi_connection)
+
+    def do_ping(self, dbapi_connection: Any) -> Any:
+        """Say that the connection is good: a lost one below it is replaced."""
+        del dbapi_connection
+        return True
+
+    # Statements.
+
+    def do_execute(
+        self, cursor: Any, statement: Any, parameters: Any, context: Any = None
+    ) -> None:
+        """Execute with the options that the statement and its connection have."""
+        stock: Any = super()
+        with self._using(cursor, statement, context):
+            stock.do_execute(cursor, statement, parameters, context)
+
+    def do_execute_no_params(
+        self, cursor: Any, statement: Any, context: Any = None
+    ) -> None:
+        """Execute a text as it is."""
+        stock: Any = super()
+        with self._using(cursor, statement, context):
+            stock.do_execute_no_params(cursor, statement, context)
+
+    def do_executemany(
+        self, cursor: Any, statement: Any, parameters: Any, context: Any = None
+    ) -> None:
+        """Execute with many sets of parameters."""
+        stock: Any = super()
+        with self._using(cursor, statement, context):
+            stock.do_executemany(cursor, statement, parameters, context)
+
+    def _using(
+        self, cursor: Any, statement: str, context: Any
+    ) -> AbstractContextManager[Any]:
+        given = _NOTHING if context is None else context.execution_options
+        options = _NOTHING if NAMES.isdisjoint(given) else wanted(given)
+        if self.asks_for_schema(statement):
+            # Who asks is about to change it, or to build on it: no old answer will do.
+            options = {"route": "writer", **options}
+        if not options:
+            return _AS_IT_IS
+        using: AbstractContextManager[Any] = cursor.connection.using(**options)
+        return using
+
+    def set_connection_execution_options(
+        self, connection: Connection, opts: Mapping[str, Any]
+    ) -> None:
+        """Take options for a connection; refuse those that begin as ours and are none."""
+        refuse_unknown(opts)
+        super().set_connection_execution_options(connection, opts)
+
+    def set_engine_execution_options(
+        self, engine: Engine, opts: Mapping[str, Any]
+    ) -> None:
+        """Take options for an engine; refuse those that begin as ours and are none."""
+        refuse_unknown(opts)
+        super().set_engine_execution_options(engine, opts)
