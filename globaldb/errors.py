@@ -126,6 +126,7 @@ class NodeLostError(OperationalError):
 class OutcomeUnknownError(OperationalError):
     """The connection broke after a write was sent: it may have been applied.
 
+    Or a part of it: of a transaction that was committed in the middle.
     Do not repeat the write blindly; look first whether it is there.
     """
 

@@ -142,7 +142,10 @@ def may_commit(statement: Statement, idiom: Idiom) -> bool:
 
     What it runs may where transactions are begun anew inside others.
     """
-    if statement.multiple or idiom.commits_first(statement):
+    if statement.multiple:
+        # On PostgreSQL each COMMIT, and what may hold one, stands alone.
+        return statement.alone or idiom.begins_anew
+    if idiom.commits_first(statement):
         return True
     if statement.command in _SIGNALS or not idiom.begins_anew:
         return False

@@ -119,6 +119,7 @@ class Transaction:
         "_idiom",
         "_pending",
         "_savepoints",
+        "divided",
         "mode",
         "rolled_back",
         "state",
@@ -132,6 +133,9 @@ class Transaction:
         self.mode = TransactionMode()
         #: It failed, and was rolled back at the server before anybody asked for it.
         self.rolled_back = False
+        #: A part of what the application takes for one transaction was committed, or
+        #: may have been, before the application has ended it.
+        self.divided = False
         #: What the writer can be asked for if the COMMIT is not answered.
         self.trace: Trace | None = None
         #: Something else than a read may have been executed in it.

@@ -173,8 +173,10 @@ class Session:
         A lost one may have been executed, a script half executed, and an advisory
         lock of the session stays whatever becomes of its statement.
         """
-        ends = may_commit(statement, self.idiom)
-        self.commits += ends and reply.sent
+        ends = may_commit(statement, self.idiom) and reply.sent
+        self.commits += ends
+        if ends and (self.transaction.active or not self.autocommit):
+            self.transaction.divided = True
         if reply.error is None or not reply.sent:
             return
         over = reply.status is LinkStatus.IDLE and not ends

@@ -20,7 +20,7 @@ from mysql_family import (
     table,
     value,
 )
-from promises import FAR, HOME, cluster, until
+from promises import FAR, HOME, WRITER, cluster, until
 
 import globaldb
 from globaldb.lab import Lab
@@ -170,6 +170,59 @@ def test_a_definition_commits_what_came_before_it(lab, conn):
     conn.rollback()
     assert [value(conn, READ, (key,)) for key in (1, 2)] == [1, 0]
     run(conn, "DROP TABLE mt_other")
+
+
+DIVIDING = ["ANALYZE TABLE mt", "TRUNCATE TABLE mt_other", "CALL mt_commits()"]
+
+
+@pytest.fixture
+def dividing(lab):
+    table(lab, "mt_other", "n int")
+    with admin(lab) as writer:
+        writer.execute("DROP PROCEDURE IF EXISTS app.mt_commits")
+        writer.execute("CREATE PROCEDURE app.mt_commits() COMMIT")
+        writer.execute("GRANT EXECUTE ON app.* TO app")
+    return lab
+
+
+def lose(lab: Lab, conn: Connection, *before: str) -> globaldb.Error:
+    """Lose the last of a few statements of a transaction; return what was said."""
+    for sql in before:
+        run(conn, sql)
+    lab.cut(FAR, WRITER, "request", containing="SET v = 9")
+    with pytest.raises(globaldb.OperationalError) as caught:
+        run(conn, "UPDATE mt SET v = 9 WHERE id = 9")
+    conn.rollback()
+    return caught.value
+
+
+def test_behind_a_part_that_was_committed_nobody_is_told_to_try_again(dividing, conn):
+    write = "UPDATE mt SET v = v + 1 WHERE id = 1"
+    for number, divides in enumerate(DIVIDING, 1):
+        error = lose(dividing, conn, write, divides, write)
+        assert isinstance(error, globaldb.OutcomeUnknownError)
+        assert not error.retryable
+        assert "an earlier part of the transaction was committed" in str(error)
+        assert value(conn, READ, (1,)) == number, "that part is there"
+        conn.rollback()
+        # The next transaction has nothing to do with it.
+        error = lose(dividing, conn, write, write)
+        assert isinstance(error, globaldb.NodeLostError)
+        assert error.retryable
+
+
+def test_a_deadlock_behind_a_part_that_was_committed_is_not_for_trying_again(
+    dividing, conn
+):
+    write = "UPDATE mt SET v = v + 1 WHERE id = 1"
+    for divides in [write, *DIVIDING, write]:
+        run(conn, write)
+        run(conn, divides)
+        with pytest.raises(globaldb.OperationalError) as caught:
+            run(conn, "SIGNAL SQLSTATE '40001' SET MYSQL_ERRNO = 1213")
+        assert caught.value.args[0] == 1213
+        assert caught.value.retryable is (divides == write)
+        conn.rollback()
 
 
 def test_a_new_start_commits_the_transaction_before(lab, conn):

@@ -7,6 +7,7 @@ import pytest
 from globaldb.core.idiom import POSTGRESQL, may_commit, outlives
 from globaldb.core.mysql.classify import Dialect, classify
 from globaldb.core.mysql.idiom import MysqlIdiom
+from globaldb.core.postgresql.classify import classify as classify_postgresql
 from globaldb.core.settings import SettingsBook, replay
 from globaldb.core.transaction import Transaction, TransactionMode
 
@@ -114,3 +115,20 @@ def test_not_every_engine_takes_part_in_a_transaction(sql, stays):
     assert not may_commit(statement, MYSQL)
     assert outlives(statement, MYSQL) is stays
     assert not outlives(statement, POSTGRESQL)
+
+
+@pytest.mark.parametrize(
+    ("sql", "commits"),
+    [
+        ("SELECT 1; END", True),
+        ("SELECT pg_advisory_lock(1); COMMIT AND CHAIN", True),
+        ("INSERT INTO t VALUES (1); CALL p()", True),
+        ("SELECT 1; FROBNICATE", True),
+        ("SELECT 1; 'open", True),
+        ("SET a.b = 'COMMIT'; INSERT INTO t VALUES (1)", False),
+        ("SELECT f(); EXECUTE p", False),
+        ("CREATE TABLE t (n int)", False),
+    ],
+)
+def test_a_script_of_postgresql_commits_only_where_it_may_say_so(sql, commits):
+    assert may_commit(classify_postgresql(sql), POSTGRESQL) is commits

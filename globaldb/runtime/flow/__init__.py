@@ -5,21 +5,20 @@ Written once, as coroutines over a `globaldb.runtime.shell.Shell`.
 
 from __future__ import annotations
 
-from globaldb.runtime.flow.execute import execute
+from globaldb.runtime.flow.divided import (
+    begin,
+    commit,
+    execute,
+    hold,
+    rollback,
+    settle_hold,
+)
 from globaldb.runtime.flow.explain import explain
 from globaldb.runtime.flow.forwarding import refuse_kind, switch_mode
-from globaldb.runtime.flow.hold import hold, settle_hold
 from globaldb.runtime.flow.leave import refuse
 from globaldb.runtime.flow.read import remember
 from globaldb.runtime.flow.token import issue, observe
-from globaldb.runtime.flow.transaction import (
-    begin,
-    commit,
-    release,
-    rollback,
-    rollback_to,
-    savepoint,
-)
+from globaldb.runtime.flow.transaction import release, rollback_to, savepoint
 
 __all__ = [
     "begin",

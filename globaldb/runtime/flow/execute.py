@@ -300,7 +300,7 @@ def _raise_if_lost(
     if verdict is FaultVerdict.UNKNOWN:
         raise_unknown(session, node, reply, "the statement")
     if reply.status is LinkStatus.LOST:
-        raise_lost(node, reply, "the statement ran")
+        raise_lost(session, node, reply, "the statement ran")
     if verdict is FaultVerdict.WRITER and link.standby and session.on_writer:
         leave_demoted(session, node)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from globaldb.core.faults import Fault, FaultVerdict, Sent, verdict
 from globaldb.core.trip import LinkStatus
@@ -10,6 +10,7 @@ from globaldb.errors import (
     DeadlineExceededError,
     NodeLostError,
     NoNodeAvailableError,
+    OperationalError,
     OutcomeUnknownError,
 )
 from globaldb.runtime import events
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 #: What PostgreSQL answers to a cancel, and to its own statement_timeout; MySQL to KILL.
 _QUERY_CANCELED = ("57014", "70100")
+#: What is to be known of a transaction that was divided.
+DIVIDED: Final = (
+    "an earlier part of the transaction was committed, or may have been, by a "
+    "definition, a procedure or a script: look before you repeat it"
+)
 
 
 def fault_of(session: Session, error: BaseException, link: Any) -> Fault:
@@ -81,25 +87,29 @@ def raise_demoted(session: Session, node: Node, error: BaseException) -> NoRetur
     ) from error
 
 
-def raise_lost(node: Node, reply: Reply, what: str) -> NoReturn:
+def lost(session: Session, what: str) -> OperationalError:
+    """Return the error of a transaction that is gone, because of *what*."""
+    if session.transaction.divided:
+        return OutcomeUnknownError(f"{what}. What was open is undone, but {DIVIDED}")
+    return NodeLostError(f"{what}. Nothing was applied; it is safe to try again")
+
+
+def raise_lost(session: Session, node: Node, reply: Reply, what: str) -> NoReturn:
     """Raise for a connection that broke before *what* could have been applied."""
     cause = reply.error
     problem = f"the connection to {node.name} was lost"
     if reply.status is not LinkStatus.LOST:
         problem = f"{node.name} gave up"
-    raise NodeLostError(
-        f"{problem} before {what}: {_text(cause)}. Nothing was applied; it is safe to "
-        "try again"
-    ) from cause
+    raise lost(session, f"{problem} before {what}: {_text(cause)}") from cause
 
 
-def raise_rolled_back(node: Node, reply: Reply) -> NoReturn:
+def raise_rolled_back(session: Session, node: Node, reply: Reply) -> NoReturn:
     """Raise for a COMMIT of which the database says that nothing came."""
     cause = reply.error
-    raise NodeLostError(
+    raise lost(
+        session,
         f"the connection to {node.name} was lost after COMMIT had been sent: "
-        f"{_text(cause)}. The database says that the transaction was rolled back. "
-        "Nothing was applied; it is safe to try again"
+        f"{_text(cause)}. The database says that the transaction was rolled back",
     ) from cause
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from globaldb.core.lending import Outcome
 from globaldb.errors import NodeLostError
+from globaldb.runtime.flow.faults import lost
 
 if TYPE_CHECKING:
     from globaldb.runtime.node import Node
@@ -22,9 +23,10 @@ def refuse_gone(session: Session) -> None:
         _lose_what_lives(session, f"the connection to {node.name} is lost")
     session.cluster.suspect(node.name)
     session.transaction_lost()
-    raise NodeLostError(
+    raise lost(
+        session,
         f"the transaction was lost with its connection to {node.name}, and rolled back "
-        "by the server. Nothing was applied; it is safe to try again"
+        "by the server",
     )
 
 

@@ -190,7 +190,7 @@ def _raise_broken(
     whole = work.statement.reason == "pipeline"
     if work.statement.verdict not in READS and (whole or not inside):
         raise_unknown(session, node, reply, "the statement")
-    raise_lost(node, reply, "it could have been applied")
+    raise_lost(session, node, reply, "it could have been applied")
 
 
 async def _place(session: Session, work: Work) -> tuple[str, Node, Lease[Any]]:

@@ -16,10 +16,10 @@ from globaldb.core.statement import Statement, Verdict
 from globaldb.core.topology import Role
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
-from globaldb.errors import NodeLostError
 from globaldb.runtime import events
 from globaldb.runtime.flow.faults import (
     fault_of,
+    lost,
     raise_demoted,
     raise_fault,
     raise_lost,
@@ -170,7 +170,7 @@ def take_in(
         _lost(session, node)
         if script and reply.sent:
             raise_unknown(session, node, reply, "the statement")
-        raise_lost(node, reply, "the transaction was committed")
+        raise_lost(session, node, reply, "the transaction was committed")
     if reply.status is LinkStatus.IDLE and transaction.state is TransactionState.BEGUN:
         # The application believes in a transaction that no server has begun. What
         # never left changes nothing; else it has failed, as any statement would.
@@ -205,9 +205,10 @@ async def commit(session: Session) -> None:
         session.end_transaction(committed=False)
         session.account()
         session.release()
-        raise NodeLostError(
+        raise lost(
+            session,
             "the transaction was lost with its connection, and rolled back by the "
-            "server. Nothing was applied; it is safe to try again"
+            "server",
         )
     writer = session.on_writer
     ok = transaction.state is TransactionState.OPEN
@@ -306,7 +307,7 @@ async def _undecided(
     if found.fate is Fate.UNKNOWN:
         raise_unknown(session, node, reply, "COMMIT", why=found.why)
     if ok and not committed:
-        raise_rolled_back(node, reply)
+        raise_rolled_back(session, node, reply)
 
 
 def _raise_of_commit(
@@ -316,7 +317,7 @@ def _raise_of_commit(
     assert reply.error is not None  # noqa: S101 - the caller looked
     if next_ is FaultVerdict.LOST:
         session.cluster.suspect(node.name)
-        raise_lost(node, reply, "the transaction was committed")
+        raise_lost(session, node, reply, "the transaction was committed")
     if next_ is FaultVerdict.DEMOTED:
         raise_demoted(session, node, reply.error)
     raise_fault(reply.error)
