@@ -30,7 +30,7 @@ class AssertRoutes:
         """Assert how many statements in the block run at a reader, and at the writer.
 
         What is left out is not asserted. Yields the statements, each with its route.
-        COMMIT and what the connection answers by itself do not count.
+        COMMIT, settings, and what the connection answers by itself do not count.
         """
         with routes(using) as (counted, lines):
             yield lines
@@ -57,7 +57,7 @@ def routes(using: str = DEFAULT_DB_ALIAS) -> Iterator[tuple[Counter[str], list[s
         session.route = None
         result = execute(sql, *how)
         route = session.route
-        if route is not None:
+        if route is not None and route.reason != "session_setting":
             counted[route.role.value] += 1
             lines.append(f"{route.role.value} ({route.reason}): {sql}")
         return result

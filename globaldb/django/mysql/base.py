@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final
 
 import pymysql
-
-if find_spec("MySQLdb") is None:
-    # Django's modules import it by name. Only constants are taken from it.
-    pymysql.install_as_MySQLdb()
-
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.mysql import base, client, creation, operations
@@ -29,6 +23,8 @@ from globaldb.django.wrapper import GlobaldbWrapper
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: With these a transaction may read at a reader before it writes.
+_AT_READERS: Final = ("read committed", "read uncommitted")
 _DECODERS: Final[dict[int, Any]] = {**decoders, FIELD_TYPE.TIME: typecast_time}
 
 
@@ -93,7 +89,14 @@ class DatabaseWrapper(GlobaldbWrapper, base.DatabaseWrapper):
         # They are the connection's own: a converter of values would hide from it that
         # a text is the same whatever values are put into it.
         params.pop("conv", None)
+        if self.isolation_level in _AT_READERS:
+            params.setdefault("init_command", self._isolation)
         return params
+
+    @property
+    def _isolation(self) -> str:
+        level = (self.isolation_level or "").upper()
+        return f"SET SESSION TRANSACTION ISOLATION LEVEL {level}"
 
     @async_unsafe
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
@@ -103,14 +106,18 @@ class DatabaseWrapper(GlobaldbWrapper, base.DatabaseWrapper):
         return connection
 
     def init_connection_state(self) -> None:
-        """Set what Django relies on; it travels with the session's first statement."""
+        """Set what Django relies on, as far as physical connections do not begin so."""
         BaseDatabaseWrapper.init_connection_state(self)
-        with self.cursor() as cursor:
-            if self.features.is_sql_auto_is_null_enabled:
-                cursor.execute("SET SQL_AUTO_IS_NULL = 0")
-            if self.isolation_level:
-                level = self.isolation_level.upper()
-                cursor.execute(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+        settings = []
+        if self.features.is_sql_auto_is_null_enabled:
+            settings.append("SET SQL_AUTO_IS_NULL = 0")
+        begun = self.get_connection_params().get("init_command")
+        if self.isolation_level and begun != self._isolation:
+            # The session has to know: more than READ COMMITTED is for the writer.
+            settings.append(self._isolation)
+        for statement in settings:
+            with self.cursor() as cursor:
+                cursor.execute(statement)
 
     @async_unsafe
     def create_cursor(self, name: str | None = None) -> Any:  # noqa: ARG002 - as Django has it

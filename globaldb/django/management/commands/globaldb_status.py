@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DEFAULT_DB_ALIAS, connections
@@ -27,7 +27,7 @@ class Command(BaseCommand):
     """Shows what this process sees of the cluster behind an alias."""
 
     help = "Show the nodes of a globaldb database, and the pools to them."
-    requires_system_checks = ()
+    requires_system_checks: list[str] | tuple[str, ...] | Literal["__all__"] = ()
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the alias, and the form of the answer."""

@@ -1,0 +1,1 @@
+"""A small shop on Django, which tests look at from inside."""
