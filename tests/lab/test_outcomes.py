@@ -409,6 +409,67 @@ def test_a_promoted_server_that_has_crashed_does_not_tell_what_it_had_received(
     assert counts(lab, "o") == {}
 
 
+@pytest.fixture
+def silent(lab: Lab) -> Iterator[Connection]:
+    """A server that does not tell of its recoveries, as Aurora does not."""
+    function = "ON FUNCTION pg_last_wal_replay_lsn()"
+    with admin(lab, lab.writer().name) as writer:
+        writer.execute(f"REVOKE EXECUTE {function} FROM PUBLIC")
+    caught_up(lab)
+    with cluster(lab, connect_timeout=30) as found, found.connect() as conn:
+        writing = found.topology.writer
+        assert writing is not None
+        pool = found.runtime.nodes[writing.name].pool
+        # One for the monitor, and one for who asks: as there are after some probes.
+        pool.warm(3)
+        until(lambda: pool.stats.idle == 3)
+        yield conn
+    with admin(lab, lab.writer().name) as writer:
+        writer.execute(f"GRANT EXECUTE {function} TO PUBLIC")
+
+
+def waits(lab: Lab, victim: str) -> bool:
+    """Whether the COMMIT is still held at the writer, or nobody can say."""
+    try:
+        with admin(lab, victim) as writer:
+            return has(writer, WAITING.format("advisory"))()
+    except psycopg.OperationalError:
+        return True
+
+
+def test_an_id_that_was_given_out_again_after_a_crash_nobody_tells_of_tells_nothing(
+    lab: Lab, silent: Connection
+) -> None:
+    """Only the backends are restarted, so the server has been up since before."""
+    victim = lab.writer().name
+    with held_by_a_lock(lab, silent) as commit:
+        assert commit.trace.run.recovered is None
+        lab.freeze(FAR, victim)
+        with admin(lab, victim) as writer:
+            waiting = WAITING.format("advisory").replace("SELECT", "SELECT pid")
+            [backend] = one(writer.execute(waiting))
+        os.kill(backend, signal.SIGKILL)
+        until(lambda: not waits(lab, victim))
+    use_up(lab, commit)
+    assert commit.failure is None
+    lab.thaw(FAR, victim)
+    told = commit.wait()
+    assert isinstance(told, globaldb.OutcomeUnknownError)
+    assert "whether it has crashed" in str(told)
+    assert counts(lab, "o") == {}
+
+
+@pytest.mark.parametrize("when", ["reply", "request"])
+def test_a_connection_from_before_tells_that_there_was_no_crash(
+    lab: Lab, silent: Connection, when: str
+) -> None:
+    lost = pytest.raises(globaldb.NodeLostError)
+    with lost if when == "request" else nullcontext(), silent.transaction():
+        silent.execute(INSERT, (1,))
+        lab.cut(FAR, lab.writer().name, when, containing="COMMIT")
+    assert counts(lab, "o") == ({} if when == "request" else {1: 1})
+
+
 def test_what_has_gone_with_the_connection_is_told_after_the_commit(
     lab: Lab, conn: Connection
 ) -> None:
