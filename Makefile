@@ -43,7 +43,7 @@ demo: $(STAMP)
 # one file stay together, and share its lab. Those that count or time what happens at the
 # next moment run by themselves, afterwards.
 test: ALONE := $(addprefix tests/lab/test_,round_trips.py faults_links.py lab_links.py \
-  verify.py)
+  verify.py django.py)
 test: $(STAMP)
 	@failed=0; \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
