@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from globaldb.core.statement import Verdict
+from globaldb.core.words import names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,6 +134,14 @@ _COMMANDS: Final = frozenset(("CALL", "EXECUTE"))
 _OPAQUE: Final = frozenset(
     ("opaque_body", "unknown_statement", "unparsable", "too_long", "administration")
 )
+#: Of PostgreSQL: what runs functions that nobody has declared harmless. One may act
+#: where no rollback reaches: on another server, on files, on what runs beside it.
+_BEYOND: Final = names(
+    """
+    admin_function escaped_name execute large_object opaque_query runs_argument
+    unknown_function unknown_operator volatile_function
+    """
+)
 #: What only raises an error.
 _SIGNALS: Final = frozenset(("SIGNAL", "RESIGNAL"))
 
@@ -155,11 +164,11 @@ def may_commit(statement: Statement, idiom: Idiom) -> bool:
 def outlives(statement: Statement, idiom: Idiom) -> bool:
     """Whether what *statement* does may stay although its transaction is undone.
 
-    Not every engine of MySQL's takes part in transactions.
+    Not every engine of MySQL's takes part in transactions, nor every function of
+    PostgreSQL's.
     """
     if may_commit(statement, idiom):
         return True
-    return idiom.begins_anew and statement.verdict not in (
-        Verdict.READ,
-        Verdict.NODE_LOCAL,
-    )
+    if not idiom.begins_anew:
+        return statement.reason in _BEYOND
+    return statement.verdict not in (Verdict.READ, Verdict.NODE_LOCAL)

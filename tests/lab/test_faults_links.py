@@ -43,6 +43,11 @@ def near() -> Iterator[Lab]:
                 "CREATE PROCEDURE put(k int) LANGUAGE plpgsql AS "
                 "'BEGIN INSERT INTO t VALUES (k); END'"
             )
+            writer.execute("CREATE SEQUENCE acts; GRANT ALL ON acts TO app")
+            writer.execute(
+                "CREATE FUNCTION act() RETURNS bigint LANGUAGE plpgsql AS "
+                "'BEGIN RETURN nextval(''acts''); END'"
+            )
         yield lab
 
 
@@ -210,6 +215,26 @@ def test_the_first_statement_of_a_transaction_is_repeated_without_a_trace(
         lab.cut(FAR, WRITER, when, containing="INSERT INTO t")
         write(conn, key)
     assert counts(lab, "t") == {0: 1, 1: 1, 2: 1}
+
+
+def test_a_function_that_may_act_where_no_rollback_reaches_is_not_run_again(
+    lab: Lab, conn: Connection
+) -> None:
+    """What a sequence has counted stays, as would what was written elsewhere."""
+    with admin(lab) as writer:
+        writer.execute("ALTER SEQUENCE acts RESTART")
+    conn.execute("BEGIN")
+    lab.cut(FAR, WRITER, "reply", containing="SELECT act()")
+    with pytest.raises(globaldb.NodeLostError):
+        conn.execute("SELECT act()")
+    conn.rollback()
+    with admin(lab) as writer:
+        assert one(writer.execute("SELECT last_value FROM acts")) == (1,)
+    # One that is known to leave nothing behind is.
+    conn.execute("BEGIN")
+    lab.cut(FAR, WRITER, "reply", containing="SELECT nextval")
+    assert one(conn.execute("SELECT nextval('acts')")) == (3,)
+    conn.rollback()
 
 
 @pytest.mark.parametrize("when", ["reply", "request"])

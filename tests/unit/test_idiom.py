@@ -132,3 +132,21 @@ def test_not_every_engine_takes_part_in_a_transaction(sql, stays):
 )
 def test_a_script_of_postgresql_commits_only_where_it_may_say_so(sql, commits):
     assert may_commit(classify_postgresql(sql), POSTGRESQL) is commits
+
+
+@pytest.mark.parametrize(
+    ("sql", "stays"),
+    [
+        ("SELECT f()", True),
+        ("SELECT dblink_exec('x', 'y')", True),
+        ("SELECT lo_export(1, 'x')", True),
+        ("EXECUTE p", True),
+        ("SELECT nextval('s')", False),
+        ("SELECT pg_notify('a', 'b')", False),
+        ("SELECT pg_advisory_xact_lock(1)", False),
+        ("SELECT n FROM t FOR UPDATE", False),
+        ("SELECT 1", False),
+    ],
+)
+def test_a_function_of_postgresql_may_act_where_no_rollback_reaches(sql, stays):
+    assert outlives(classify_postgresql(sql), POSTGRESQL) is stays
