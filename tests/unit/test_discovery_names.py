@@ -14,6 +14,7 @@ import globaldb
 from globaldb.config import configure, parse_node
 from globaldb.config.secret import Login
 from globaldb.core.endpoints import HostPattern
+from globaldb.core.fence import Abilities
 from globaldb.core.membership import Member
 from globaldb.drivers.psycopg.driver import parameters
 from globaldb.drivers.pymysql.parameters import parameters as mysql_parameters
@@ -85,6 +86,17 @@ def test_what_is_not_installed_is_named_before_anything_is_done(
     with pytest.raises(ConfigurationError) as caught:
         globaldb.Cluster(**option)
     assert f"pip install 'globaldb[{extra}]'" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("host", "asked"),
+    [(f"pool.proxy-abc1.{AURORA}", False), (f"shop-1.abc1.{AURORA}", True)],
+)
+def test_nobody_is_asked_who_it_is_through_a_proxy(host, asked):
+    with globaldb.Cluster(f"postgresql://app@{host}/shop") as cluster:
+        [node] = cluster.runtime.nodes.values()
+        node.facts.abilities = Abilities(views=frozenset(("aurora_global",)))
+        assert cluster.runtime.discovery._surveys.concerns(node) is asked
 
 
 # Where a name is, and who a server has to prove to be, are two things.

@@ -11,6 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from globaldb.config.address import REGION
+from globaldb.core.endpoints import EndpointKind, parse_endpoint
 from globaldb.core.lending import Outcome
 from globaldb.core.membership import Finding
 
@@ -65,8 +66,14 @@ class Surveys:
         return _QUIET if self._cluster.topology.writer is not None else _SEARCHING
 
     def concerns(self, node: Node) -> bool:
-        """Whether *node* is one of Aurora's."""
-        return bool(node.facts.now.views)
+        """Whether *node* is one of Aurora's, and the same whenever it is asked.
+
+        Behind a proxy another may answer each time.
+        """
+        if not node.facts.now.views:
+            return False
+        endpoint = parse_endpoint(node.address.host)
+        return endpoint is None or endpoint.kind is not EndpointKind.PROXY
 
     def owes(self, node: Node) -> bool:
         """Whether *node* is yet to be asked who it is."""
