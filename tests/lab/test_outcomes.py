@@ -2,71 +2,50 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import psycopg
 import pytest
-from promises import FAR, HOME, admin, caught_up, cluster, counts, one, table, until
+from commits import (
+    ASKED,
+    INSERT,
+    SPEC,
+    WAITING,
+    Commit,
+    Connection,
+    has,
+    held_by_a_lock,
+    held_by_a_standby,
+    other,
+    prepare,
+    refresh,
+    set_standby,
+    status,
+)
+from promises import FAR, admin, caught_up, cluster, counts, one, until
 
 import globaldb
 from globaldb.core.outcome import End, Inquiry, Trace
 from globaldb.core.topology import Role
 from globaldb.core.trip import Reply, Trip
-from globaldb.lab import Lab, LabSpec
+from globaldb.lab import Lab
 
 pytestmark = pytest.mark.lab
-
-#: Nothing reaches a disk, or a reader, before somebody commits.
-SPEC = LabSpec(
-    regions={HOME: 0, FAR: 1},
-    rtt={(HOME, FAR): 0.02},
-    settings={
-        "wal_writer_delay": "10s",
-        "bgwriter_delay": "10s",
-        "max_prepared_transactions": "5",
-    },
-)
-LOCK = 4711
-Connection = Any
-INSERT = "INSERT INTO o VALUES (%s)"
 
 
 @pytest.fixture(scope="module")
 def pair(module_lab: Any) -> Lab:
     started: Lab = module_lab(SPEC)
-    with admin(started, started.writer().name) as writer:
-        writer.execute(
-            "CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS "
-            f"'BEGIN PERFORM pg_advisory_xact_lock({LOCK}); RETURN NULL; END'"
-        )
+    prepare(started)
     return started
 
 
 @pytest.fixture
 def lab(pair: Lab) -> Lab:
-    pair.restore()
-    for node in pair.nodes:
-        with admin(pair, node.name) as server:
-            server.execute("ALTER SYSTEM RESET synchronous_standby_names")
-            server.execute("SELECT pg_reload_conf()")
-    table(pair, "o")
-    with admin(pair, pair.writer().name) as writer:
-        writer.execute(
-            "CREATE CONSTRAINT TRIGGER hold AFTER INSERT ON o DEFERRABLE "
-            "INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hold()"
-        )
-        writer.execute("CHECKPOINT")
-    caught_up(pair)
-    with admin(pair, other(pair)) as reader:
-        # From now on it says which timeline it follows: until then, an older one.
-        reader.execute("CHECKPOINT")
+    refresh(pair)
     return pair
 
 
@@ -74,105 +53,6 @@ def lab(pair: Lab) -> Lab:
 def conn(lab: Lab) -> Iterator[Connection]:
     with cluster(lab, connect_timeout=30) as found, found.connect() as conn:
         yield conn
-
-
-class Commit:
-    """A transaction whose COMMIT has been sent, and its connection lost since."""
-
-    def __init__(self, conn: Connection) -> None:
-        self._conn = conn
-        self.failure: Exception | None = None
-        conn.execute("BEGIN")
-        conn.execute(INSERT, (1,))
-        trace = conn.session.transaction.trace
-        assert trace is not None
-        self.trace: Trace = trace
-        self.link = conn.session.lease.connection
-        self._thread = threading.Thread(target=self._run)
-
-    def _run(self) -> None:
-        try:
-            self._conn.commit()
-        except globaldb.Error as error:
-            self.failure = error
-
-    def send(self) -> None:
-        self._thread.start()
-
-    def lose(self) -> None:
-        """Have the network reset the connection."""
-        with socket.socket(fileno=os.dup(self.link.pgconn.socket)) as way:
-            way.shutdown(socket.SHUT_RDWR)
-
-    def wait(self) -> Exception | None:
-        """Wait for what the application is told."""
-        self._thread.join(40)
-        assert not self._thread.is_alive()
-        return self.failure
-
-
-def has(server: Any, query: str, *values: Any) -> Callable[[], bool]:
-    return lambda: server.execute(query, values).rowcount > 0
-
-
-WAITING = "SELECT FROM pg_stat_activity WHERE wait_event = '{}'"
-#: The last part of the question what became of it.
-ASKED = (
-    "SELECT FROM pg_stat_activity WHERE usename = 'app' AND query_start > %s "
-    "AND query LIKE 'SELECT pg\\_catalog.pg\\_current\\_wal\\_flush\\_lsn(),%%'"
-)
-
-
-@contextmanager
-def held_by_a_lock(lab: Lab, conn: Connection) -> Iterator[Commit]:
-    """A COMMIT that waits inside the block before it is written to the log."""
-    commit = Commit(conn)
-    with admin(lab, lab.writer().name) as writer:
-        writer.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
-        commit.send()
-        until(has(writer, WAITING.format("advisory")))
-        commit.lose()
-        yield commit
-
-
-def held_by_a_standby(lab: Lab, conn: Connection) -> Commit:
-    """A COMMIT that is in the log, and waits for a standby that does not exist."""
-    with admin(lab, lab.writer().name) as writer:
-        set_standby(writer, "nobody")
-        commit = Commit(conn)
-        commit.send()
-        until(has(writer, WAITING.format("SyncRep")))
-        commit.lose()
-        return commit
-
-
-def was_told(commit: Commit) -> None:
-    """Wait until the one who asks was told that what it wrote is on the disk."""
-    flushed = commit.link.facts.flushed
-    assert commit.trace.written is not None
-    until(lambda: flushed.get(commit.trace.run, 0) >= commit.trace.written)
-
-
-def set_standby(writer: Any, name: str) -> None:
-    writer.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'")
-    writer.execute("SELECT pg_reload_conf()")
-    until(lambda: one(writer.execute("SHOW synchronous_standby_names")) == (name,))
-
-
-def other(lab: Lab) -> str:
-    writer = lab.writer().name
-    return next(node.name for node in lab.nodes if node.name != writer)
-
-
-def give_out(server: Any, xid: int) -> None:
-    """Use transaction ids up to *xid*, all of them committed."""
-    while one(server.execute("SELECT pg_current_xact_id()::text::bigint")) < (xid,):
-        pass
-    assert status(server, xid) == "committed"
-
-
-def status(server: Any, xid: int) -> str:
-    return str(one(server.execute(f"SELECT pg_xact_status('{xid}')"))[0])
 
 
 def test_a_commit_that_was_not_answered_is_seen_by_its_session_at_a_reader(
@@ -250,224 +130,6 @@ def test_a_commit_that_waits_for_a_standby_is_left_alone(lab: Lab) -> None:
         assert has(writer, WAITING.format("SyncRep"))()
         set_standby(writer, "")
     until(lambda: counts(lab, "o") == {1: 1})
-
-
-def test_a_commit_is_told_after_a_switchover(lab: Lab, conn: Connection) -> None:
-    commit = held_by_a_standby(lab, conn)
-    was_told(commit)
-    lab.switchover(other(lab))
-    assert commit.wait() is None
-    assert one(conn.execute("SELECT n FROM o")) == (1,)
-    assert counts(lab, "o") == {1: 1}
-
-
-def test_a_commit_that_had_arrived_is_told_after_a_failover(
-    lab: Lab, conn: Connection
-) -> None:
-    commit = held_by_a_standby(lab, conn)
-    was_told(commit)
-    caught_up(lab)
-    lab.failover(other(lab))
-    assert commit.wait() is None
-    assert counts(lab, "o") == {1: 1}
-
-
-def test_a_transaction_that_had_arrived_without_its_commit_has_failed(
-    lab: Lab, conn: Connection
-) -> None:
-    with held_by_a_lock(lab, conn) as commit:
-        with admin(lab, lab.writer().name) as writer:
-            # Another one's commit takes what is before it to the disk.
-            writer.execute("COMMENT ON TABLE o IS 'flushed'")
-        caught_up(lab)
-        lab.failover(other(lab))
-    assert isinstance(commit.wait(), globaldb.NodeLostError)
-    assert counts(lab, "o") == {}
-
-
-def test_an_id_that_was_given_out_again_tells_nothing_after_a_failover(
-    lab: Lab, conn: Connection
-) -> None:
-    target = other(lab)
-    with held_by_a_lock(lab, conn) as commit:
-        lab.freeze(FAR, target)
-        lab.failover(target)
-    where = lab.dsn(HOME, target, superuser=True)
-    with psycopg.connect(where, autocommit=True) as writer:
-        give_out(writer, commit.trace.xid)
-    assert commit.failure is None
-    lab.thaw(FAR, target)
-    told = commit.wait()
-    assert isinstance(told, globaldb.OutcomeUnknownError)
-    assert "not known to have received" in str(told)
-    assert counts(lab, "o") == {}
-
-
-def restart(lab: Lab) -> None:
-    """Pull the writer's plug, and start it again as it is."""
-    writer = lab.writer().name
-    lab.kill(writer)
-    lab.start_node(writer)
-
-
-def restart_in_order(lab: Lab) -> None:
-    """Shut the writer down, and start it again."""
-    writer = lab.writer().name
-
-    def pid() -> int | None:
-        nodes = lab.status()["nodes"]
-        return next(node["pid"] for node in nodes if node["name"] == writer)
-
-    running = pid()
-    assert running is not None
-    os.kill(running, signal.SIGINT)
-    until(lambda: pid() is None)
-    lab.start_node(writer)
-
-
-def fail_over(lab: Lab) -> None:
-    """Have the reader follow what the writer has now, and promote it."""
-    caught_up(lab)
-    lab.failover(other(lab))
-
-
-def use_up(lab: Lab, commit: Commit) -> None:
-    """Give the id out again at the writer, and have its log grow past the first one."""
-    with admin(lab, lab.writer().name) as writer:
-        give_out(writer, commit.trace.xid)
-        grown = "SELECT pg_current_wal_flush_lsn() - '0/0' > %s"
-        while one(writer.execute(grown, (commit.trace.written,))) != (True,):
-            writer.execute("COMMENT ON TABLE o IS 'flushed'")
-        writer.execute("CHECKPOINT")
-
-
-def test_a_commit_that_was_flushed_is_told_after_a_crash(
-    lab: Lab, conn: Connection
-) -> None:
-    commit = held_by_a_standby(lab, conn)
-    was_told(commit)
-    restart(lab)
-    with admin(lab, lab.writer().name) as writer:
-        set_standby(writer, "")
-    assert commit.wait() is None
-    assert counts(lab, "o") == {1: 1}
-
-
-def test_a_crash_before_the_commit_is_a_failure_although_the_id_is_used_again(
-    lab: Lab, conn: Connection
-) -> None:
-    with held_by_a_lock(lab, conn) as commit:
-        lab.freeze(FAR, lab.writer().name)
-        restart(lab)
-    where = lab.dsn(HOME, lab.writer().name, superuser=True)
-    with psycopg.connect(where, autocommit=True) as writer:
-        give_out(writer, commit.trace.xid)
-    assert commit.failure is None
-    lab.thaw(FAR, lab.writer().name)
-    assert isinstance(commit.wait(), globaldb.NodeLostError)
-    assert counts(lab, "o") == {}
-
-
-@pytest.mark.parametrize("then", [restart, restart_in_order, fail_over])
-def test_an_id_that_was_given_out_again_tells_nothing_after_the_next_fault(
-    lab: Lab, conn: Connection, then: Callable[[Lab], None]
-) -> None:
-    """Nothing in the server that answers shows the crash before the last one."""
-    victim = lab.writer().name
-    with held_by_a_lock(lab, conn) as commit:
-        lab.freeze(FAR, victim)
-        restart(lab)
-    use_up(lab, commit)
-    then(lab)
-    assert commit.failure is None
-    lab.thaw(FAR, victim)
-    told = commit.wait()
-    assert isinstance(told, globaldb.OutcomeUnknownError)
-    assert "may be another one's" in str(told)
-    assert counts(lab, "o") == {}
-
-
-def test_a_promoted_server_that_has_crashed_does_not_tell_what_it_had_received(
-    lab: Lab,
-) -> None:
-    # Where the network keeps the next writer, and the log, away from us.
-    here = lab.writer().region
-    with cluster(lab, here, connect_timeout=30) as found, found.connect() as conn:
-        with held_by_a_lock(lab, conn) as commit:
-            lab.partition(HOME, FAR)
-            with admin(lab, lab.writer().name) as writer:
-                writer.execute("COMMENT ON TABLE o IS 'flushed'")
-            was_told(commit)
-            lab.failover(other(lab))
-        use_up(lab, commit)
-        restart(lab)
-        assert commit.failure is None
-        lab.heal()
-        told = commit.wait()
-    assert isinstance(told, globaldb.OutcomeUnknownError)
-    assert "not known to have received" in str(told)
-    assert counts(lab, "o") == {}
-
-
-@pytest.fixture
-def silent(lab: Lab) -> Iterator[Connection]:
-    """A server that does not tell of its recoveries, as Aurora does not."""
-    function = "ON FUNCTION pg_last_wal_replay_lsn()"
-    with admin(lab, lab.writer().name) as writer:
-        writer.execute(f"REVOKE EXECUTE {function} FROM PUBLIC")
-    caught_up(lab)
-    with cluster(lab, connect_timeout=30) as found, found.connect() as conn:
-        writing = found.topology.writer
-        assert writing is not None
-        pool = found.runtime.nodes[writing.name].pool
-        # One for the monitor, and one for who asks: as there are after some probes.
-        pool.warm(3)
-        until(lambda: pool.stats.idle == 3)
-        yield conn
-    with admin(lab, lab.writer().name) as writer:
-        writer.execute(f"GRANT EXECUTE {function} TO PUBLIC")
-
-
-def waits(lab: Lab, victim: str) -> bool:
-    """Whether the COMMIT is still held at the writer, or nobody can say."""
-    try:
-        with admin(lab, victim) as writer:
-            return has(writer, WAITING.format("advisory"))()
-    except psycopg.OperationalError:
-        return True
-
-
-def test_an_id_that_was_given_out_again_after_a_crash_nobody_tells_of_tells_nothing(
-    lab: Lab, silent: Connection
-) -> None:
-    """Only the backends are restarted, so the server has been up since before."""
-    victim = lab.writer().name
-    with held_by_a_lock(lab, silent) as commit:
-        assert commit.trace.run.recovered is None
-        lab.freeze(FAR, victim)
-        with admin(lab, victim) as writer:
-            waiting = WAITING.format("advisory").replace("SELECT", "SELECT pid")
-            [backend] = one(writer.execute(waiting))
-        os.kill(backend, signal.SIGKILL)
-        until(lambda: not waits(lab, victim))
-    use_up(lab, commit)
-    assert commit.failure is None
-    lab.thaw(FAR, victim)
-    told = commit.wait()
-    assert isinstance(told, globaldb.OutcomeUnknownError)
-    assert "whether it has crashed" in str(told)
-    assert counts(lab, "o") == {}
-
-
-@pytest.mark.parametrize("when", ["reply", "request"])
-def test_a_connection_from_before_tells_that_there_was_no_crash(
-    lab: Lab, silent: Connection, when: str
-) -> None:
-    lost = pytest.raises(globaldb.NodeLostError)
-    with lost if when == "request" else nullcontext(), silent.transaction():
-        silent.execute(INSERT, (1,))
-        lab.cut(FAR, lab.writer().name, when, containing="COMMIT")
-    assert counts(lab, "o") == ({} if when == "request" else {1: 1})
 
 
 def test_what_has_gone_with_the_connection_is_told_after_the_commit(
