@@ -150,10 +150,11 @@ def test_an_old_writer_that_comes_back_is_never_written_to_again(split: Lab) -> 
     lab = split
     options = {"probe_interval": 0.5, "connect_timeout": 2}
     with cluster(lab, **options) as found, ExitStack() as stack:
-        slow, fast, pinned, begun = (
-            stack.enter_context(found.connect()) for _ in range(4)
+        slow, fast, pinned, loading, begun = (
+            stack.enter_context(found.connect()) for _ in range(5)
         )
-        pinned.execute("CREATE TEMPORARY TABLE mine (n int)")
+        for conn in (pinned, loading):
+            conn.execute("CREATE TEMPORARY TABLE mine (n int)")
         begun.execute("BEGIN")
         put(begun)(200)
         for key in range(3):
@@ -191,9 +192,12 @@ def test_an_old_writer_that_comes_back_is_never_written_to_again(split: Lab) -> 
         # Nor over connections from before.
         with pytest.raises(globaldb.NodeLostError, match="temporary tables"):
             put(pinned)(201)
+        with pytest.raises(globaldb.NodeLostError, match="temporary tables"):
+            with loading.cursor().copy("COPY t FROM STDIN") as copy:
+                copy.write_row((202,))
         with pytest.raises(globaldb.NodeLostError):
             begun.execute("COMMIT")
-        for conn in (pinned, begun):
+        for conn in (pinned, loading, begun):
             put(conn)(4)
         # Nor by a process that starts now, and hears of the old writer first.
         lab.latency(FAR, THIRD, 0.2)

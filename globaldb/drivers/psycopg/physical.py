@@ -173,7 +173,8 @@ class Physical(psycopg.Connection[Any]):
         which no application waits for, it is hung up on. Raises psycopg's
         OperationalError when the connection was given up.
         """
-        self._refuse_to_wait()
+        if self.given_up:
+            self._refuse_to_wait()
         before = self.deadline, self.expendable
         self.deadline, self.expendable = deadline, expendable
         try:
