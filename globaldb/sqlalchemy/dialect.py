@@ -6,8 +6,9 @@ from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from sqlalchemy import util
+from sqlalchemy import event, util
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.orm import Session
 from sqlalchemy.pool import AssertionPool, NullPool, StaticPool
 
 from globaldb.config import configure
@@ -59,7 +60,9 @@ class RoutedDialect(DefaultDialect):
 
     @classmethod
     def engine_created(cls, engine: Engine) -> None:
-        """Warn of a pool above our pools."""
+        """Follow sessions of the ORM; warn of a pool above our pools."""
+        if not event.contains(Session, "after_begin", _joined):
+            event.listen(Session, "after_begin", _joined)
         if not isinstance(engine.pool, _POOLS_OF_ONE):
             util.warn(
                 f"{type(engine.pool).__name__} keeps routed connections, and they "
@@ -67,6 +70,13 @@ class RoutedDialect(DefaultDialect):
                 "already, per node. Leave out poolclass; pool_size and the like then "
                 "apply to the pools of the nodes"
             )
+
+    @classmethod
+    def load_provisioning(cls) -> None:
+        """Load what SQLAlchemy's own tests know of the engine."""
+        own = "sqlalchemy.dialects."
+        stock: Any = next(b for b in cls.__mro__ if b.__module__.startswith(own))
+        stock.load_provisioning()
 
     def create_connect_args(self, url: URL) -> Any:
         """Return what `globaldb.connect` takes: every option of the URL is one."""
@@ -78,7 +88,7 @@ class RoutedDialect(DefaultDialect):
         """Open a routed connection; see `globaldb.connect`."""
         objects = {name: options.pop(name) for name in self.objects & options.keys()}
         connection = self.cluster(options).connect(**objects)
-        self._causality.learn(connection.session)
+        self.causality.learn(connection.session)
         return connection
 
     def cluster(self, options: Mapping[str, Any]) -> Cluster:
@@ -98,30 +108,31 @@ class RoutedDialect(DefaultDialect):
                 node.pool.drain()
 
     @util.memoized_property
-    def _causality(self) -> Causality:
+    def causality(self) -> Causality:
+        """Return what its connections know of each other."""
         return Causality()
 
     # Transactions.
 
     def do_begin(self, dbapi_connection: Any) -> None:
         """Begin; other connections of this thread may have written meanwhile."""
-        self._causality.learn(dbapi_connection.session)
+        self.causality.learn(dbapi_connection.session)
 
     def do_commit(self, dbapi_connection: Any) -> None:
         """Commit."""
         stock: Any = super()
         stock.do_commit(dbapi_connection)
-        self._causality.tell(dbapi_connection.session)
+        self.causality.tell(dbapi_connection.session)
 
     def do_rollback(self, dbapi_connection: Any) -> None:
         """Roll back."""
         stock: Any = super()
         stock.do_rollback(dbapi_connection)
-        self._causality.tell(dbapi_connection.session)
+        self.causality.tell(dbapi_connection.session)
 
     def do_close(self, dbapi_connection: Any) -> None:
         """Close the session; what it knows is handed on."""
-        self._causality.tell(dbapi_connection.session)
+        self.causality.tell(dbapi_connection.session)
         stock: Any = super()
         stock.do_close(dbapi_connection)
 
@@ -182,3 +193,11 @@ class RoutedDialect(DefaultDialect):
         """Take options for an engine; refuse those that begin as ours and are none."""
         refuse_unknown(opts)
         super().set_engine_execution_options(engine, opts)
+
+
+def _joined(session: Session, _: Any, connection: Connection) -> None:
+    """Let the connection of a session's new transaction know what the session knows."""
+    dialect = connection.dialect
+    if isinstance(dialect, RoutedDialect):
+        routed: Any = connection.connection.dbapi_connection
+        dialect.causality.join(routed.session, session.info)

@@ -200,6 +200,17 @@ def test_a_connection_open_meanwhile_sees_it_too(engine_lab: Lab, shop: Engine) 
         assert len(other.scalars(select(Cart)).all()) == 3
 
 
+def test_a_session_goes_on_in_another_thread_and_sees_its_own(
+    engine_lab: Lab, shop: Engine
+) -> None:
+    engine_lab.lag(FAR, 0.5)
+    with Session(shop) as session:
+        cart = Cart(id=3, label="new")
+        session.add(cart)
+        Context().run(session.commit)
+        assert Context().run(lambda: cart.label) == "new"
+
+
 def test_what_one_thread_wrote_keeps_no_other_from_its_reader(
     engine_lab: Lab, shop: Engine
 ) -> None:
