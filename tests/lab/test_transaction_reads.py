@@ -47,7 +47,7 @@ def lab(near: Lab) -> Lab:
 
 @pytest.fixture
 def found(lab: Lab) -> Iterator[globaldb.Cluster]:
-    with cluster(lab, autocommit=False) as warm:
+    with cluster(lab, autocommit=False, failover_wait=3) as warm:
         yield warm
 
 

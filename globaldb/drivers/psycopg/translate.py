@@ -45,6 +45,8 @@ _THEIRS: tuple[tuple[type[errors.Error], type[psycopg.Error]], ...] = (
     (errors.DatabaseError, psycopg.DatabaseError),
 )
 
+#: What psycopg raises, without a server's code, for how it is used.
+_MISUSES = (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError)
 
 #: A server's word for how grave it is, as libpq sets it before what it says.
 _SAID = re.compile(r"failed: [^\s:]+:  ")
@@ -52,6 +54,9 @@ _SAID = re.compile(r"failed: [^\s:]+:  ")
 
 def fault(error: BaseException, *, broken: bool) -> Fault:
     """Classify what a physical connection raised."""
+    if isinstance(error, _MISUSES) and error.sqlstate is None:
+        # psycopg has refused to send it, in the middle of what goes along with it.
+        return Fault.STATEMENT
     if isinstance(error, psycopg.Error):
         # An ERROR, other than a FATAL, says for certain that the statement failed,
         # whatever became of the connection afterwards, and whatever code it carries:
