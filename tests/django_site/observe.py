@@ -116,6 +116,7 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.db.models import F
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
+from django.test.utils import CaptureQueriesContext
 from shop.models import Item, Order
 
 from benchmarks.meter import Meter
@@ -187,7 +188,7 @@ def clean() -> None:
     """Leave the database as other tests expect it."""
     tables = ("shop_order", "shop_item", *(f"django_{each}" for each in _OF_DJANGO))
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE IF EXISTS {', '.join(tables)}")
+        cursor.execute(f"DROP TABLE IF EXISTS {', '.join(tables)} CASCADE")
 
 
 _OF_DJANGO = ("session", "content_type", "migrations")
@@ -237,7 +238,7 @@ def savepoints() -> Any:
 
     def nested() -> None:
         with transaction.atomic():
-            for price in (6, 7):
+            for price in (6, 8):
                 with transaction.atomic():
                     Item.objects.filter(name="tea").update(price=price)
 
@@ -251,7 +252,10 @@ def savepoints() -> Any:
     settle()
     costs = [cost(nested) for _ in range(2)]
     undone()
-    return {"cost": costs, "price": int(Item.objects.get(name="tea").price)}
+    with CaptureQueriesContext(connection) as captured:
+        nested()
+    price = int(Item.objects.get(name="tea").price)
+    return {"cost": costs, "price": price, "log": [q["sql"] for q in captured]}
 
 
 @observation
@@ -280,7 +284,9 @@ def about_to_write() -> Any:
         )[1]
         connection.close()
         # What refers to it is looked for where it is deleted.
-        found["deleted"] = Item(pk=new.pk, name="new").delete()[0]
+        with routes() as (counted, _):
+            found["deleted"] = Item(pk=new.pk, name="new").delete()[0]
+        found["delete"] = sorted(counted)
     return found
 
 

@@ -97,6 +97,13 @@ def test_savepoints_cost_no_trip(saw: Saw) -> None:
     assert [wide for wide, _ in saw("savepoints")["cost"]] == [3, 3]
 
 
+def test_statements_that_travel_with_others_are_logged_too(saw: Saw) -> None:
+    words = [sql.split()[0] for sql in saw("savepoints")["log"]]
+
+    inner = ["SAVEPOINT", "UPDATE", "RELEASE"]
+    assert words == ["BEGIN", *inner, *inner, "COMMIT"]
+
+
 def test_what_is_undone_to_a_savepoint_is_undone_alone(saw: Saw) -> None:
     assert saw("savepoints")["price"] == 8
 
@@ -110,6 +117,7 @@ def test_reads_that_decide_about_a_write_see_what_the_reader_lacks(saw: Saw) -> 
 
     assert not seen["reader_knows"]
     assert seen["get_or_create"] == {"writer": 1}
+    assert seen["delete"] == ["writer"]
     assert (seen["created"], seen["updated"], seen["deleted"]) == (False, True, 2)
 
 

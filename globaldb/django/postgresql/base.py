@@ -26,6 +26,15 @@ class DatabaseCreation(GlobaldbCreation, creation.DatabaseCreation):
 class DatabaseOperations(ReadingAsIntended, operations.DatabaseOperations):
     """Django's own, but for where reads run that decide about a write."""
 
+    def last_executed_query(self, cursor: Any, sql: Any, params: Any) -> str:
+        """Return the statement with its values, also where it was only taken note of.
+
+        A savepoint's travels with the next one.
+        """
+        told: Any = super().last_executed_query(cursor, sql, params)
+        text: str = self.compose_sql(sql, params) if told is None else told
+        return text
+
 
 class DatabaseWrapper(GlobaldbWrapper, base.DatabaseWrapper):
     """One alias: each statement finds its node by itself."""
