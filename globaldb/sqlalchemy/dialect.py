@@ -91,6 +91,22 @@ class RoutedDialect(DefaultDialect):
         self.causality.learn(connection.session)
         return connection
 
+    def initialize(self, connection: Connection) -> None:
+        """Learn what kind of server it is, from the nearest."""
+        routed: Any = connection.connection.dbapi_connection
+        stock: Any = super()
+        before = self.detect_autocommit_setting(routed)
+        self.set_autocommit(routed, value=True)
+        try:
+            with routed.using(consistency="eventual"):
+                stock.initialize(connection)
+        finally:
+            self.set_autocommit(routed, value=before)
+
+    def set_autocommit(self, connection: Any, *, value: bool) -> None:
+        """Set whether each statement of *connection* is its own transaction."""
+        raise NotImplementedError
+
     def cluster(self, options: Mapping[str, Any]) -> Cluster:
         """Return the process's cluster of *options*."""
         known = self._cluster

@@ -59,6 +59,10 @@ class MysqlDialect(RoutedDialect, MySQLDialect_pymysql):
         """Do nothing: the connections to nodes have their character set already."""
         return None
 
+    def set_autocommit(self, connection: Any, *, value: bool) -> None:
+        """Set whether each statement of *connection* is its own transaction."""
+        connection.autocommit(value)
+
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Say whether the session is over: a connection lost below it is replaced."""
         del e, cursor

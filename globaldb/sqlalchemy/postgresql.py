@@ -60,3 +60,7 @@ class PostgresqlDialect(RoutedDialect, PGDialect_psycopg):
         if self.client_encoding is not None:
             options["client_encoding"] = self.client_encoding
         return args, options
+
+    def set_autocommit(self, connection: Any, *, value: bool) -> None:
+        """Set whether each statement of *connection* is its own transaction."""
+        connection.autocommit = value

@@ -177,6 +177,13 @@ def test_a_request_that_saves_makes_at_most_three_trips(
     assert max(costs) <= 3, costs
 
 
+def test_another_engine_begins_without_a_trip(engine_lab: Lab, shop: Engine) -> None:
+    meter = Meter(engine_lab, FAR)
+    engine = create_engine(shop.url, connect_args={"probe_interval": 60})
+
+    assert meter.count(lambda: view(engine)).wide == 0
+
+
 def test_the_next_transaction_of_a_thread_sees_the_one_before(
     engine_lab: Lab, shop: Engine
 ) -> None:

@@ -15,6 +15,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine, inspect, text
 
 from globaldb.lab import Lab
+from globaldb.runtime.cluster import _clusters
 
 FAR = "ap-south-1"
 MODEL = """
@@ -58,6 +59,8 @@ def elsewhere(work: Callable[..., object], *arguments: Any, **options: Any) -> N
     """Do it as another process would: with no knowledge of this one's."""
     with ThreadPoolExecutor(1) as one:
         one.submit(work, *arguments, **options).result()
+    for cluster in list(_clusters):
+        cluster.close()
 
 
 def test_what_was_migrated_is_seen_by_the_next_command_at_once(
