@@ -6,7 +6,7 @@ WORKERS ?= 3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check histories verify corpus postgresql19 bench clean
+.PHONY: demo test check histories verify corpus sqlalchemy postgresql19 bench clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -20,6 +20,8 @@ help:
 	@echo "                a lab that breaks"
 	@echo "                (GLOBALDB_OPERATIONS=20000 says how many)"
 	@echo "make corpus  others' test suites against both classifiers, all of them (an hour)"
+	@echo "make sqlalchemy  SQLAlchemy's own tests for dialects, with ours and with its own, on"
+	@echo "                each engine (half an hour); fails where only ours do"
 	@echo "make postgresql19  the fence WAIT FOR LSN on a server that has it, from Debian's"
 	@echo "                experimental, which moves; nothing is installed"
 	@echo "make bench  overhead and round trips against plain psycopg, the classifier"
@@ -83,6 +85,10 @@ verify: $(STAMP)
 corpus: $(STAMP)
 	@GLOBALDB_CORPUS_ALL=1 PYTHONPATH=tests $(BIN)/python -m corpus
 	@GLOBALDB_CORPUS_ALL=1 $(BIN)/python -m pytest tests/corpus tests/mariadb/test_corpus.py
+
+sqlalchemy: $(STAMP)
+	@mkdir -p build/sqlalchemy
+	@SUITE_REPORTS=build/sqlalchemy PYTHONPATH=tests $(BIN)/python -m sqlalchemy_suite
 
 bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench

@@ -1,0 +1,3 @@
+"""SQLAlchemy's own tests for dialects, run with ours."""
+
+from __future__ import annotations
