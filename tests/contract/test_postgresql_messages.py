@@ -10,6 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
+import globaldb
+
 RAISE = "DO $$ BEGIN RAISE NOTICE 'hello'; END $$"
 
 
@@ -150,3 +152,15 @@ def test_notifies_ends_when_the_connection_is_lost(side: Any, table: str) -> Non
         killer.execute("SELECT pg_terminate_backend(%s)", (pid,))
         with pytest.raises(psycopg.OperationalError):
             list(ears.notifies(timeout=10))
+
+
+def test_notifies_tells_what_was_lost_meanwhile(side: Any, table: str) -> None:
+    with side.connect(autocommit=True) as killer, side.connect(autocommit=True) as ears:
+        ears.execute(f"LISTEN {table}")
+        pid = ears.execute("SELECT pg_backend_pid()").fetchone()[0]
+        killer.execute("SELECT pg_terminate_backend(%s, 5000)", (pid,))
+        with pytest.raises(psycopg.OperationalError) as told:
+            list(ears.notifies(timeout=10))
+        if isinstance(told.value, globaldb.Error):
+            assert isinstance(told.value, globaldb.NodeLostError)
+            assert "LISTEN" in str(told.value)

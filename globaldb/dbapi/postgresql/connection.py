@@ -348,6 +348,8 @@ class Connection(Routed, psycopg.Connection[Any]):
         try:
             yield from super().notifies(timeout=timeout, stop_after=stop_after)
         except psycopg.Error as error:
+            with self.story():
+                flow.refuse_gone(self.session)
             self.after_talk()
             raise_both(self, error)
 

@@ -15,6 +15,7 @@ from globaldb.runtime.flow.divided import (
 )
 from globaldb.runtime.flow.explain import explain
 from globaldb.runtime.flow.forwarding import refuse_kind, switch_mode
+from globaldb.runtime.flow.gone import refuse_gone
 from globaldb.runtime.flow.leave import refuse
 from globaldb.runtime.flow.read import remember
 from globaldb.runtime.flow.token import issue, observe
@@ -29,6 +30,7 @@ __all__ = [
     "issue",
     "observe",
     "refuse",
+    "refuse_gone",
     "refuse_kind",
     "release",
     "remember",
