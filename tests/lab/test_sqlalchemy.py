@@ -68,6 +68,9 @@ class Line(Base):
     what: Mapped[str] = mapped_column(String(50))
 
 
+#: What has nothing to do with the kind of server needs only one to show it.
+once = pytest.mark.parametrize("engine", ["postgresql"], indirect=True, scope="session")
+
 COUNT = select(func.count()).select_from(Cart)
 
 
@@ -102,7 +105,9 @@ def engines(shared_labs: Callable[[str], Lab]) -> Iterator[Callable[[str], Engin
 
         @cache
         def of(name: str) -> Engine:
-            return stack.enter_context(engine_of(shared_labs(name)))
+            engine = stack.enter_context(engine_of(shared_labs(name)))
+            Base.metadata.create_all(engine)
+            return engine
 
         yield of
 
@@ -113,7 +118,6 @@ def shop(engine_lab: Lab, engines: Callable[[str], Engine]) -> Engine:
     for one, other in combinations(engine_lab.spec.regions, 2):
         engine_lab.latency(one, other, RTT)
     engine = engines(engine_lab.spec.engine)
-    Base.metadata.create_all(engine)
     with Session(engine) as session:
         session.execute(delete(Line))
         session.execute(delete(Cart))
@@ -196,6 +200,7 @@ def test_the_next_transaction_of_a_thread_sees_the_one_before(
             assert session.get(Cart, number) is not None
 
 
+@once
 def test_a_connection_open_meanwhile_sees_it_too(engine_lab: Lab, shop: Engine) -> None:
     engine_lab.lag(FAR, 0.5)
     with Session(shop) as other:
@@ -207,6 +212,7 @@ def test_a_connection_open_meanwhile_sees_it_too(engine_lab: Lab, shop: Engine) 
         assert len(other.scalars(select(Cart)).all()) == 3
 
 
+@once
 def test_a_session_goes_on_in_another_thread_and_sees_its_own(
     engine_lab: Lab, shop: Engine
 ) -> None:
@@ -218,6 +224,7 @@ def test_a_session_goes_on_in_another_thread_and_sees_its_own(
         assert Context().run(lambda: cart.label) == "new"
 
 
+@once
 def test_what_one_thread_wrote_keeps_no_other_from_its_reader(
     engine_lab: Lab, shop: Engine
 ) -> None:
@@ -265,7 +272,7 @@ def test_an_option_holds_for_a_statement_a_connection_and_an_engine(
     assert role(shop) == "reader"
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True, scope="session")
+@once
 def test_what_postgresql_calls_readonly_stays_local_and_refuses_writes(
     shop: Engine,
 ) -> None:
@@ -276,6 +283,7 @@ def test_what_postgresql_calls_readonly_stays_local_and_refuses_writes(
             connection.execute(text("DELETE FROM sa_lines"))
 
 
+@once
 def test_every_option_arrives(shop: Engine) -> None:
     given = {
         "globaldb_consistency": "eventual",
@@ -301,6 +309,7 @@ def test_a_deadline_is_kept(engine_lab: Lab, shop: Engine) -> None:
     assert isinstance(caught.value.orig, globaldb.DeadlineExceededError)
 
 
+@once
 def test_an_option_that_there_is_not_is_refused(shop: Engine) -> None:
     with pytest.raises(exc.ArgumentError, match="did you mean 'globaldb_route'"):
         shop.execution_options(globaldb_rute="writer")
@@ -396,6 +405,7 @@ def test_a_function_is_repeated_after_a_difference(
         assert found.scalar_one() == label == attempts[-1] + "!"
 
 
+@once
 def test_a_function_of_an_engine_is_committed_once(shop: Engine) -> None:
     def count(connection: Connection) -> int:
         connection.execute(text("UPDATE sa_carts SET label = 'once' WHERE id = 1"))
@@ -407,6 +417,7 @@ def test_a_function_of_an_engine_is_committed_once(shop: Engine) -> None:
         assert found.scalar_one() == "once"
 
 
+@once
 def test_a_function_that_fails_leaves_nothing(shop: Engine) -> None:
     def fail(session: Session) -> None:
         session.get_one(Cart, 1).label = "never"
@@ -419,7 +430,7 @@ def test_a_function_that_fails_leaves_nothing(shop: Engine) -> None:
         assert session.get_one(Cart, 1).label == "first"
 
 
-@pytest.mark.parametrize("engine", ["postgresql"], indirect=True, scope="session")
+@once
 def test_arguments_of_pools_apply_to_the_pools_of_nodes(engine_lab: Lab) -> None:
     limits = {"pool_size": 3, "max_overflow": 4, "pool_timeout": 7, "pool_recycle": 90}
     with engine_of(
@@ -431,11 +442,13 @@ def test_arguments_of_pools_apply_to_the_pools_of_nodes(engine_lab: Lab) -> None
     assert given == (7, 7.0, 90.0)
 
 
+@once
 def test_a_pool_above_the_pools_is_warned_about(engine_lab: Lab) -> None:
     with pytest.warns(exc.SAWarning, match="QueuePool keeps routed connections"):
         create_engine(url_of(engine_lab), poolclass=QueuePool)
 
 
+@once
 def test_an_engine_that_is_disposed_of_goes_on_with_new_connections(
     shop: Engine,
 ) -> None:

@@ -71,6 +71,9 @@ def elsewhere(work: Callable[..., object], *arguments: Any, **options: Any) -> N
         cluster.close()
 
 
+@pytest.mark.parametrize(
+    "engine", ["postgresql", "mariadb"], indirect=True, scope="session"
+)
 def test_what_was_migrated_is_seen_by_the_next_command_at_once(
     engine_lab: Lab, project: Config
 ) -> None:
