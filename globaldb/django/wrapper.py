@@ -37,6 +37,8 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         self._asked_for: dict[str, Any] = {}
         self._at_writer = False
         self._staying: AbstractContextManager[Any] | None = None
+        #: A test run is one chain of causes: its sessions see what those before wrote.
+        self._tests = causality.Causality({})
         intent.watch_router()
 
     def open_session(self, params: dict[str, Any]) -> Any:
@@ -53,9 +55,11 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
             self._asked_for = options
         connection = self._cluster.connect(**objects)
         self._staying = None
-        if self._at_writer or self._reads_at_writer_in_tests():
+        if self._at_writer or (self._testing and self.test_route == "writer"):
             self._staying = _stay(connection)
         causality.began(self.alias, connection)
+        if self._testing:
+            self._tests.began(self.alias, connection)
         return connection
 
     def configured(self, params: dict[str, Any]) -> Config:
@@ -74,9 +78,9 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         if self.connection is not None and self._staying is None:
             self._staying = _stay(self.connection)
 
-    def _reads_at_writer_in_tests(self) -> bool:
-        testing = self.settings_dict.get(_TESTING, False)
-        return bool(testing) and self.test_route == "writer"
+    @property
+    def _testing(self) -> bool:
+        return bool(self.settings_dict.get(_TESTING, False))
 
     @property
     def test_route(self) -> str:
@@ -97,6 +101,7 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         """End the session. The next statement begins another one."""
         if self.connection is not None:
             causality.ending(self.connection)
+            self._tests.ending(self.connection)
         super().close()
         if self.connection is None:
             self._at_writer, self._staying = False, None

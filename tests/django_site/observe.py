@@ -425,6 +425,21 @@ def checks() -> Any:
 
 
 @observation
+def sessions_of_a_test_run() -> Any:
+    """One writes and is closed, the next one reads, while the reader lags."""
+    wrapper: Any = connection
+    with lagging():
+        wrapper.settings_dict["TEST"]["GLOBALDB_ROUTE"] = "auto"
+        wrapper.is_tested(now=True)
+        try:
+            Item.objects.filter(name="tea").update(price=77)
+            connection.close()
+            return str(Item.objects.get(name="tea").price)
+        finally:
+            wrapper.is_tested(now=False)
+
+
+@observation
 def test_database() -> Any:
     """Made, migrated, used and dropped, as test runners do."""
     owner: Any = connections["owner"]

@@ -136,6 +136,10 @@ def test_test_databases_live_at_the_writer(saw: Saw) -> None:
     assert (found, afterwards) == ("of a test", name.removeprefix("test_"))
 
 
+def test_the_sessions_of_a_test_run_see_what_those_before_wrote(saw: Saw) -> None:
+    assert saw("sessions_of_a_test_run") == "77.00"
+
+
 def test_the_page_behind_a_redirect_shows_what_was_written(saw: Saw) -> None:
     seen = saw("causality")
 
