@@ -35,6 +35,7 @@ from psycopg import (
     Timestamp,
     TimestampFromTicks,
     Warning,  # noqa: A004 - PEP 249 gives the name
+    __version__,
     adapters,
     errors,
     rows,
@@ -94,6 +95,7 @@ __all__ = [
     "Timestamp",
     "TimestampFromTicks",
     "Warning",
+    "__version__",
     "adapters",
     "apilevel",
     "connect",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 from sqlalchemy.dialects.postgresql.base import PGReadOnlyConnectionCharacteristic
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -45,12 +44,6 @@ class PostgresqlDialect(RoutedDialect, PGDialect_psycopg):
         import globaldb.postgresql
 
         return globaldb.postgresql
-
-    def retrieve_dbapi_version(self, dbapi: Any) -> Any:
-        """Return psycopg's version, by which SQLAlchemy decides."""
-        del dbapi
-        stock: Any = super()
-        return stock.retrieve_dbapi_version(psycopg)
 
     def create_connect_args(self, url: URL) -> Any:
         """Return what `globaldb.connect` takes."""
