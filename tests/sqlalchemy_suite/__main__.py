@@ -66,12 +66,13 @@ def outcomes(engine: str, url: str, report: Path) -> dict[str, str]:
         *("--dburi", url, f"--junitxml={report}", str(HERE / "suite.py")),
         *os.environ.get("SUITE_ARGS", "").split(),
     ]
+    path = os.pathsep.join([str(HERE.parent), *sys.path])
     with report.with_suffix(".log").open("w") as log:
         subprocess.run(
             command,
             check=False,
             cwd=HERE,
-            env={**os.environ, "SUITE_ENGINE": engine, "PYTHONPATH": str(HERE.parent)},
+            env={**os.environ, "SUITE_ENGINE": engine, "PYTHONPATH": path},
             stdout=log,
             stderr=subprocess.STDOUT,
         )
