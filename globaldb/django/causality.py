@@ -37,6 +37,11 @@ class Causality:
                 connection.observe(token, invalid="ignore")
         self._sessions.append(_Watched(alias, connection, _seen(connection)))
 
+    def joined(self, alias: str, connection: Any) -> None:
+        """Have a new *connection* see what those that are open have written, too."""
+        self.advanced()
+        self.began(alias, connection)
+
     def ending(self, connection: Any) -> None:
         """Take note of what *connection* has written, before it is closed."""
         for watched in [w for w in self._sessions if w.connection is connection]:

@@ -37,8 +37,6 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         self._asked_for: dict[str, Any] = {}
         self._at_writer = False
         self._staying: AbstractContextManager[Any] | None = None
-        #: A test run is one chain of causes: its sessions see what those before wrote.
-        self._tests = causality.Causality({})
         intent.watch_router()
 
     def open_session(self, params: dict[str, Any]) -> Any:
@@ -55,11 +53,11 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
             self._asked_for = options
         connection = self._cluster.connect(**objects)
         self._staying = None
-        if self._at_writer or (self._testing and self.test_route == "writer"):
+        if self._at_writer or (self._test_run and self.test_route == "writer"):
             self._staying = _stay(connection)
         causality.began(self.alias, connection)
-        if self._testing:
-            self._tests.began(self.alias, connection)
+        if self._test_run is not None:
+            self._test_run.joined(self.alias, connection)
         return connection
 
     def configured(self, params: dict[str, Any]) -> Config:
@@ -79,8 +77,10 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
             self._staying = _stay(self.connection)
 
     @property
-    def _testing(self) -> bool:
-        return bool(self.settings_dict.get(_TESTING, False))
+    def _test_run(self) -> causality.Causality | None:
+        # One chain of causes: each session sees what those before it wrote, in
+        # whichever thread. They share the settings.
+        return self.settings_dict.get(_TESTING)
 
     @property
     def test_route(self) -> str:
@@ -95,13 +95,14 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
 
     def is_tested(self, *, now: bool) -> None:
         """Take note that the database is one that a test run made, or no more."""
-        self.settings_dict[_TESTING] = now
+        self.settings_dict[_TESTING] = causality.Causality({}) if now else None
 
     def close(self) -> None:
         """End the session. The next statement begins another one."""
         if self.connection is not None:
             causality.ending(self.connection)
-            self._tests.ending(self.connection)
+            if self._test_run is not None:
+                self._test_run.ending(self.connection)
         super().close()
         if self.connection is None:
             self._at_writer, self._staying = False, None
