@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pymysql
 from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
+from globaldb.errors import Error
 from globaldb.sqlalchemy.dialect import RoutedDialect
 
 if TYPE_CHECKING:
@@ -58,6 +60,18 @@ class MysqlDialect(RoutedDialect, MySQLDialect_pymysql):
     def on_connect(self) -> Any:
         """Do nothing: the connections to nodes have their character set already."""
         return None
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        """Begin; learn first where the writer is, if only the writer would do.
+
+        A ROLLBACK, with which SQLAlchemy ends what has only read, tells no position
+        here: whoever has read at the writer would have to go on reading there.
+        """
+        super().do_begin(dbapi_connection)
+        if dbapi_connection.session.books.position_unknown:
+            with suppress(Error):
+                # Asking for it is what makes it known.
+                str(dbapi_connection.token)
 
     def set_autocommit(self, connection: Any, *, value: bool) -> None:
         """Set whether each statement of *connection* is its own transaction."""

@@ -181,6 +181,13 @@ def test_a_request_that_saves_makes_at_most_three_trips(
     assert max(costs) <= 3, costs
 
 
+def test_who_has_read_at_the_writer_comes_back_to_the_reader(shop: Engine) -> None:
+    with Session(writer(shop)) as session:
+        session.scalars(select(Cart)).all()
+
+    at_the_reader(shop)
+
+
 def test_another_engine_begins_without_a_trip(engine_lab: Lab, shop: Engine) -> None:
     meter = Meter(engine_lab, FAR)
     engine = create_engine(shop.url, connect_args={"probe_interval": 60})
