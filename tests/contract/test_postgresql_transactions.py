@@ -206,6 +206,20 @@ def test_sql_and_methods_mix(conn: Any, numbers: str) -> None:
     assert found(conn, numbers) == [1, 3]
 
 
+def test_what_the_client_refuses_to_send_leaves_the_savepoint_before_it(
+    conn: Any, numbers: str
+) -> None:
+    put(conn, numbers, 1)
+    conn.execute("SAVEPOINT a")
+    with pytest.raises(psycopg.DataError):
+        conn.execute(f"SELECT n FROM {numbers} WHERE n::text = %s", ("\0",))
+    conn.execute("ROLLBACK TO a")
+    put(conn, numbers, 2)
+    conn.execute("RELEASE a")
+    conn.commit()
+    assert found(conn, numbers) == [1, 2]
+
+
 def test_savepoint_in_a_failed_transaction_recovers_it(conn: Any, numbers: str) -> None:
     put(conn, numbers, 1)
     conn.execute("SAVEPOINT a")

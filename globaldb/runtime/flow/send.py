@@ -181,7 +181,9 @@ def settle(
     """
     if session.lease is None and reply.status in (LinkStatus.OPEN, LinkStatus.FAILED):
         session.keep(lease, node)
-    _sync_transaction(session, reply.status, committed=reply.error is None)
+    done = reply.error is None
+    left = done or reply.sent or reply.prepared
+    _sync_transaction(session, reply.status, committed=done, left=left)
     if reply.trace is not None and session.transaction.active:
         session.transaction.trace = reply.trace
     if reply.position_problem is not None:
@@ -193,14 +195,21 @@ def settle(
         node.wrote(reply.position, reply.asked_at)
 
 
-def _sync_transaction(session: Session, status: LinkStatus, *, committed: bool) -> None:
+def _sync_transaction(
+    session: Session, status: LinkStatus, *, committed: bool, left: bool = True
+) -> None:
+    """Bring the transaction's books up to *status*.
+
+    What the client refused to send has not *left*, nor what was to go with it.
+    """
     transaction = session.transaction
     if status in (LinkStatus.OPEN, LinkStatus.FAILED):
         if not transaction.active:
             # A script, or a statement the client does not parse, began one.
             transaction.begin(TransactionMode())
             session.settings.begin()
-        if transaction.pending or transaction.state is TransactionState.BEGUN:
+        begun = transaction.state is TransactionState.BEGUN
+        if begun or (left and transaction.pending):
             transaction.sent()
         if status is LinkStatus.FAILED:
             transaction.failed()
