@@ -10,6 +10,7 @@ taken after the commit (see docs/decisions/0002-positions.md).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -165,8 +166,8 @@ def _outdated(physical: Physical, how: Prepare, result: PGresult) -> bool:
 def _refused_a_question(physical: Physical, trip: Trip, reply: Reply) -> bool:
     """Whether what was asked behind a statement was refused, and undid it.
 
-    A right can be taken away at any time. Outside a transaction nothing is left of
-    the statement, and it can be sent again without the question.
+    A right can be taken away at any time. Outside a transaction, or at its beginning,
+    nothing is left of the statement, and it can be sent again without the question.
     """
     if not (reply.asked_in_vain and isinstance(reply.error, _REFUSALS)):
         return False
@@ -193,7 +194,12 @@ def _travel(
         reply.prepared = reply.done = True
         return
     yield from _together(pgconn, statement, trip, reply)
-    again = statement.outdated or _refused_a_question(physical, trip, reply)
+    again = statement.outdated
+    if _refused_a_question(physical, trip, reply):
+        again, trip = True, replace(trip, trace=False)
+        if any(sql.startswith("BEGIN") for sql in trip.before):
+            # All there is of the transaction is in this trip.
+            yield from physical._exec_command(b"ROLLBACK")
     if again and pgconn.transaction_status == _IDLE:
         reply.error = None
         statement.unprepare()
@@ -393,8 +399,9 @@ class _Statement:
             return []
         if isinstance(call, bytes):
             return [partial(pgconn.send_query_params, call, None)]
-        self._count()
         cursor, query, name, binary = call.cursor, self._query, self._name, call.binary
+        cache = self.physical._prepared
+        self._key = cache.maybe_add_to_cache(query, self._prepare, name)
         if self._prepare is Prepare.NO:
             send = partial(cursor._execute_send, force_extended=True, binary=binary)
             return [partial(send, query)]
@@ -429,11 +436,6 @@ class _Statement:
         elif self.call == b"ROLLBACK":
             # What was prepared may depend on what is now undone, as psycopg has it.
             self.physical._prepared.clear()
-
-    def _count(self) -> None:
-        self._key = self.physical._prepared.maybe_add_to_cache(
-            self._query, self._prepare, self._name
-        )
 
     def _take(self, results: list[PGresult]) -> None:
         call = self.call
