@@ -6,6 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from promises import until
 
 import globaldb
 from globaldb.lab import Lab
@@ -155,6 +156,8 @@ def test_preparing_by_itself_costs_no_round_trip(near_lab: Lab, table: str) -> N
     ) as cluster:
         conn = cluster.connect()
         conn.autocommit = True
+        # Nor is the catalog read.
+        until(lambda: cluster.runtime.catalog.present)
         trips = []
         for n in range(10):
             before = local_trips(near_lab)
