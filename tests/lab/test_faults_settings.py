@@ -257,3 +257,15 @@ def test_a_load_survives_the_rollback_of_its_transaction(lab: Lab) -> None:
         conn.execute("ROLLBACK")
         loaded = "current_setting('auto_explain.log_nested_statements', true)"
         assert everywhere(conn, loaded) == "off"
+
+
+def test_what_is_prepared_may_name_what_was_made_a_moment_ago(
+    lab: Lab, found: globaldb.Cluster
+) -> None:
+    with found.connect() as conn:
+        lab.lag(FAR, 2)
+        conn.execute("DROP TABLE IF EXISTS just_made")
+        conn.execute("CREATE TABLE just_made (n int)")
+        conn.execute("PREPARE put (int) AS INSERT INTO just_made VALUES ($1)")
+        conn.execute("EXECUTE put(1)")
+        assert one(conn.execute("SELECT n FROM just_made")) == (1,)

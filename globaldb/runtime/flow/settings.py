@@ -95,11 +95,11 @@ async def make_setting(
 
 
 async def _where(session: Session, action: Any) -> Decision:
-    """Decide who may try out a setting: any reader, but for one that names a schema.
+    """Decide who may try out a setting: any reader, but for one that names objects.
 
-    It is refused where that has not arrived yet, which the session may have made.
+    It is refused where those have not arrived yet, which the session may have made.
     """
-    if getattr(action, "name", None) != DATABASE:
+    if not isinstance(action, Prepare) and getattr(action, "name", None) != DATABASE:
         return Decision(Target.READER, _REASON)
     await bring_up_to_date(session)
     return decide_read(session.intent, session.books, session.cluster.topology)
