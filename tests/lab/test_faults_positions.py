@@ -82,7 +82,12 @@ def procedure(conn: Connection, key: int) -> None:
     conn.execute("CALL put(%s)", (key,))
 
 
-WRITES = [autocommit, block, spelled_out, procedure]
+def copied(conn: Connection, key: int) -> None:
+    with conn.transaction(), conn.cursor().copy("COPY t FROM STDIN") as copy:
+        copy.write_row((key,))
+
+
+WRITES = [autocommit, block, spelled_out, procedure, copied]
 
 
 def reason(conn: Connection) -> str:

@@ -425,8 +425,9 @@ class _Statement:
         return pgerrors.error_from_result(results[0], encoding=encoding)
 
     def unprepare(self) -> None:
-        """From now on send it without its plan, and have that closed."""
-        _unprepare(self.physical, self._query, self._name)
+        """From now on send it without its plan, if it has one, and have that closed."""
+        if self._prepare is not Prepare.NO:
+            _unprepare(self.physical, self._query, self._name)
         self._prepare, self.outdated = Prepare.NO, False
 
     def finish(self, answers: list[list[PGresult]]) -> None:
