@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from globaldb.runtime.session import Session
 
 
-_OPTIONS: Final = (
+#: What `Routed.using` takes.
+OPTIONS: Final = (
     "consistency",
     "route",
     "region",
@@ -124,9 +125,9 @@ class Routed:
 
 
 def _refuse_unknown(option: str) -> None:
-    if option not in _OPTIONS:
+    if option not in OPTIONS:
         raise ProgrammingError(
-            f"using() has no option {option!r}; it has {', '.join(_OPTIONS)}"
+            f"using() has no option {option!r}; it has {', '.join(OPTIONS)}"
         )
 
 

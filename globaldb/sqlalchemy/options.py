@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy.exc import ArgumentError
 
+from globaldb.dbapi.routed import OPTIONS as USING
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -23,17 +25,7 @@ T = TypeVar("T", bound=HasOptions)
 _PREFIX: Final = "globaldb_"
 
 #: Execution option to the option of a connection's ``using``.
-OPTIONS: Final = {
-    _PREFIX + name: name
-    for name in (
-        "consistency",
-        "route",
-        "region",
-        "max_staleness",
-        "timeout",
-        "transaction_reads",
-    )
-}
+OPTIONS: Final = {_PREFIX + name: name for name in USING}
 
 #: Options by SQLAlchemy's own name that a statement may bring along.
 NAMES: Final = frozenset(OPTIONS)
