@@ -37,6 +37,7 @@ class Pair:
     def connect(self, server: MysqlServer, **options: Any) -> Any:
         """Connect as the application's user, in autocommit."""
         options = {"autocommit": True, "user": USER, "read_timeout": 30, **options}
+        options.setdefault("ssl_disabled", True)
         options |= {"host": server.host, "port": server.port}
         return pymysql.connect(password=self.password, **options)
 

@@ -119,6 +119,8 @@ class Places:
             "database": DATABASE,
             "user": user or role,
             "password": word,
+            # Preferring TLS, PyMySQL reads all the authorities that are trusted here.
+            "ssl_disabled": True,
         }
 
     @property

@@ -5,14 +5,18 @@ These are the stories; the steps are the engine's.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from globaldb.errors import Error
 from globaldb.lab.errors import LabError
+from globaldb.lab.waiting import wait_until
 
 if TYPE_CHECKING:
     from globaldb.lab.cluster import Cluster, Report
     from globaldb.lab.server import Server
+
+#: Seconds that a server may take from its start to its replication.
+_CONNECTS: Final = 5.0
 
 
 def switch_over(cluster: Cluster[Any], place: str, report: Report) -> str:
@@ -70,13 +74,17 @@ def _require_reachable(cluster: Cluster[Any], target: Server) -> None:
         raise LabError(
             f"the writer {cluster.writer.name} does not answer; use failover"
         )
+    problem = (
+        f"{target.name} does not stream from {cluster.writer.name}; heal the "
+        "partition, or use failover and lose what it has not received"
+    )
     # It takes seconds to notice a partition, so ask the network as well.
-    severed = cluster.routes.severed()
-    if target.name in severed or target.name not in cluster.following(""):
-        raise LabError(
-            f"{target.name} does not stream from {cluster.writer.name}; heal the "
-            "partition, or use failover and lose what it has not received"
-        )
+    if target.name in cluster.routes.severed():
+        raise LabError(problem)
+    # One that was started a moment ago has yet to connect.
+    wait_until(
+        lambda: target.name in cluster.following(""), limit=_CONNECTS, what=problem
+    )
 
 
 def _install(cluster: Cluster[Any], target: Server, report: Report) -> None:

@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.owner is None and os.fork():
         os._exit(0)
-    _end_on_signals()
+    told = _end_on_signals()
     spec = LabSpec.from_json(json.loads(sys.stdin.readline()))
     try:
         with contextlib.ExitStack() as stack:
@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> int:
             operations, control = _start(stack, spec, options.name)
             _say({"result": None})
             _leave_output()
-            _serve(operations, control, owner)
+            _serve(operations, control, [told] if owner is None else [told, owner])
     except Exception as failure:
         with contextlib.suppress(OSError):
             _say(wrap_error(failure))
@@ -155,13 +155,13 @@ def _facts(
     )
 
 
-def _serve(operations: Operations, control: socket.socket, owner: int | None) -> None:
-    """Answer requests until one says "down" or the owner is gone."""
-    watched: list[Any] = [control] if owner is None else [control, owner]
+def _serve(operations: Operations, control: socket.socket, ends: list[int]) -> None:
+    """Answer requests until one says "down", or one of *ends* is readable."""
+    watched: list[Any] = [control, *ends]
     down = False
     while not down:
         ready, _, _ = select.select(watched, [], [])
-        if owner in ready:
+        if control not in ready or len(ready) > 1:
             return
         client, _ = control.accept()
         with client, contextlib.suppress(OSError, ValueError):
@@ -216,7 +216,12 @@ def _death_of(owner: int | None) -> int | None:
     return descriptor
 
 
-def _end_on_signals() -> None:
+def _end_on_signals() -> int:
+    """Exit on signals; return a descriptor that becomes readable with the first.
+
+    What a handler raises is lost where it runs while a file is closed by its finalizer.
+    """
+
     def end(number: int, _frame: object) -> NoReturn:
         for each in signals:
             signal.signal(each, signal.SIG_IGN)
@@ -225,6 +230,10 @@ def _end_on_signals() -> None:
     signals = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
     for each in signals:
         signal.signal(each, end)
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell)
+    return told
 
 
 def _say(message: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from lab_fixtures import lend_templates
 
 from globaldb.lab import Lab, LabNotRunningError, LabSpec
 from globaldb.lab.shared_memory import segment_of
@@ -32,6 +33,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("labs")
         folder.chmod(0o700)
+        lend_templates(folder)
         patch.setenv("GLOBALDB_LAB_DIR", str(folder))
         yield folder
 

@@ -17,6 +17,7 @@ from typing import Any
 import pymysql
 import pytest
 from lab_client import ask, connect, run, until
+from lab_fixtures import lend_templates
 
 from globaldb.cli import main
 from globaldb.lab import Lab, LabSpec
@@ -207,6 +208,7 @@ def test_the_commands_do_all_of_it(
 ) -> None:
     home = tmp_path_factory.mktemp("home")
     home.chmod(0o700)
+    lend_templates(home)
     monkeypatch.setenv("GLOBALDB_LAB_DIR", str(home))
 
     def shell(words: str, code: int = 0) -> Any:

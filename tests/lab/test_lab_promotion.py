@@ -69,7 +69,7 @@ def test_a_switchover_loses_no_row_of_a_running_writer(trio: Lab) -> None:
 
 def test_a_failover_keeps_what_had_arrived_and_everybody_agrees(trio: Lab) -> None:
     with Load(trio, HOME) as load:
-        load.wait_for(50)
+        until(lambda: len(rows(trio, AWAY)) > 50, what="most of them far away")
         # The reader beside the old writer has more than the new one.
         assert trio.failover(FAR) == AWAY
         load.wait_for(20)

@@ -87,6 +87,7 @@ class MysqlSurface:
             self._connections[server.name] = pymysql.connect(
                 unix_socket=str(server.door),
                 user=_USER,
+                ssl_disabled=True,
                 autocommit=True,
                 connect_timeout=5,
                 read_timeout=5,

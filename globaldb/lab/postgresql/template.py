@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: The roles get their passwords when a lab starts: a template holds no secret.
 #: With pg_read_all_stats a client sees at once which timeline a reader follows.
 _CONTENT: Final = f"""\
-CREATE ROLE {APP_ROLE} LOGIN
+CREATE ROLE {APP_ROLE} LOGIN CREATEDB
 GRANT pg_read_all_stats TO {APP_ROLE}
 CREATE ROLE {REPLICATION_ROLE} LOGIN REPLICATION
 CREATE DATABASE {DATABASE} OWNER {APP_ROLE}
