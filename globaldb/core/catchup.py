@@ -32,6 +32,10 @@ _HALF_LIFE: Final = 30.0
 #: only a little longer than it ever did.
 _TRIAL: Final = 0.1
 
+#: The same share while nothing is known: most readers follow within that time, and
+#: whoever waits in vain has waited half as long as the other way takes.
+_TRIAL_OF_UNKNOWN: Final = 0.5
+
 #: Lengths of patience that differ by less than this factor are not told apart.
 _SAME: Final = 1.02
 
@@ -152,7 +156,8 @@ class CatchUp:
         expected = self.expected_wait(age, behind=behind)
         slack = _TRIAL * otherwise
         if expected is None:
-            return Outlook(None, slack, trip)
+            patience = slack if self._spans else _TRIAL_OF_UNKNOWN * otherwise
+            return Outlook(None, patience, trip)
         highs, weight, ends, endless, _ = self._sums
         first, finite = bisect_right(highs, age), len(highs) - len(endless)
         if first == len(highs):

@@ -108,10 +108,10 @@ def test_no_history_makes_a_wait_longer_than_the_writer_takes(
     assert learnt_from(spans).pause(age, 0.001) >= 0.001
 
 
-def test_with_nothing_learnt_only_a_little_patience_is_spent() -> None:
+def test_with_nothing_learnt_half_of_the_other_way_is_spent() -> None:
     for behind in (False, True):
         found = CatchUp().outlook(0.0, trip=TRIP, otherwise=0.2, behind=behind)
-        assert found == (None, pytest.approx(0.02), TRIP)
+        assert found == (None, pytest.approx(0.1), TRIP)
 
 
 def test_after_a_lag_ends_a_few_commits_bring_the_reader_back() -> None:
