@@ -6,6 +6,7 @@ what one call has shown holds for every call like it.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -68,7 +69,9 @@ class Learned:
         known = key in self._lessons
         self._lessons[key] = Lesson(key, problem, node, now)
         while len(self._lessons) > self._limit:
-            self._lessons.pop(next(iter(self._lessons)), None)
+            # While it is looked at, another thread may add one: then once more.
+            with suppress(RuntimeError):
+                self._lessons.pop(next(iter(self._lessons)), None)
         return not known
 
     def _key(self, sql: str) -> str:

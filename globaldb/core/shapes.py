@@ -1,19 +1,21 @@
 """What transactions turned out to be, by the statements they began with.
 
 A transaction that reads first and writes later moves to the writer, and may then be
-told to start over. An application that has never done that should not have to learn
-it: where the same beginning has led to a write before, the transaction goes to the
-writer at once.
+told to start over, because what it has read is different there. An application that has
+never done that should not have to learn it: where the same beginning was told so lately,
+the transaction goes to the writer at once, though each of its reads is a trip there.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 #: How much the newest transaction counts against those before it.
 _WEIGHT: Final = 0.3
-#: From this share of writing transactions on, a beginning leads to a write.
+#: From this share of writing transactions on, a beginning leads to a write. Others,
+#: with which requests that only read begin as well, stay at the readers.
 _LEADS: Final = 0.5
 #: Statements that make up a beginning; what differs later is not told apart.
 _DEPTH: Final = 8
@@ -37,10 +39,14 @@ class Shape:
     share: float = 0.0
     #: Monotonic seconds of the last one whose reads were different.
     changed_at: float = float("-inf")
+    #: The same for those that wrote right behind this beginning.
+    followed_at: float = float("-inf")
 
-    def leads_to_write(self, now: float, remember: float) -> bool:
-        """Whether a transaction that begins like this belongs on the writer."""
-        return self.share >= _LEADS or now - self.changed_at < remember
+    def starts_over(self, now: float, remember: float) -> bool:
+        """Whether a transaction that begins like this would likely have to start over."""
+        if now - self.followed_at < remember:
+            return True
+        return self.share >= _LEADS and now - self.changed_at < remember
 
 
 class Step(NamedTuple):
@@ -91,12 +97,12 @@ class Shapes:
         self._known: dict[int, Shape] = {}
         self._remember = remember
 
-    def lead_to_write(self, step: Step | None, now: float) -> bool:
-        """Whether transactions that began like *step* mostly wrote, or failed."""
+    def start_over(self, step: Step | None, now: float) -> bool:
+        """Whether a transaction that began like *step* had to start over lately."""
         if step is None or not self._known:
             return False
         shape = self._known.get(step.key)
-        return shape is not None and shape.leads_to_write(now, self._remember)
+        return shape is not None and shape.starts_over(now, self._remember)
 
     def ended(self, trail: Trail, now: float) -> None:
         """Take note of what a transaction turned out to be.
@@ -115,22 +121,24 @@ class Shapes:
             shape.share += _weight(shape) * (trail.wrote - shape.share)
             if trail.changed:
                 shape.changed += 1
+                shape.changed_at = now
                 if index == last:
-                    # What comes before may lead elsewhere.
-                    shape.changed_at = now
+                    shape.followed_at = now
 
     def _remembered(self, step: Step) -> Shape:
         while len(self._known) >= _LIMIT:
-            self._known.pop(next(iter(self._known)), None)
+            # While it is looked at, another thread may add one: then there is a next time.
+            with suppress(RuntimeError):
+                self._known.pop(next(iter(self._known)), None)
         return self._known.setdefault(step.key, Shape(step.statement, step.depth))
 
     def known(self) -> tuple[Shape, ...]:
         """Return every beginning that has led to a write, oldest first."""
         return tuple(self._known.copy().values())
 
-    def leads(self, shape: Shape, now: float) -> bool:
+    def at_writer(self, shape: Shape, now: float) -> bool:
         """Whether transactions that begin like *shape* go to the writer now."""
-        return shape.leads_to_write(now, self._remember)
+        return shape.starts_over(now, self._remember)
 
 
 def _weight(shape: Shape) -> float:
