@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         Timestamp,
         TimestampFromTicks,
     )
+    from globaldb.dbapi.work import current_token, session
     from globaldb.runtime.session_key import session_key
 
 #: PEP 249: this module follows version 2.0 of the specification.
@@ -77,7 +78,9 @@ _LAZY: Final = {
     "TimeFromTicks": "globaldb.dbapi.types",
     "Timestamp": "globaldb.dbapi.types",
     "TimestampFromTicks": "globaldb.dbapi.types",
+    "current_token": "globaldb.dbapi.work",
     "run_transaction": "globaldb.dbapi.repeat",
+    "session": "globaldb.dbapi.work",
     "session_key": "globaldb.runtime.session_key",
 }
 
@@ -153,8 +156,10 @@ __all__ = [
     "Warning",
     "apilevel",
     "connect",
+    "current_token",
     "paramstyle",
     "run_transaction",
+    "session",
     "session_key",
     "threadsafety",
 ]

@@ -47,7 +47,8 @@ class TokenError(DataError):
     """A token cannot be used. Treat it as absent."""
 
     #: Why, as a stable code: ``damaged``, ``version``, ``unsigned``, ``forged``,
-    #: ``foreign`` (of another database cluster), ``expired`` or ``too_many``.
+    #: ``foreign`` (of another database cluster), ``expired``, ``too_many`` (more side
+    #: by side than there may be) or ``too_long``.
     reason: str
 
     def __init__(self, *args: object, reason: str = "damaged") -> None:

@@ -6,6 +6,7 @@ classes: whatever a connection raises is one of them and one of globaldb's at on
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from pymysql import (
@@ -50,6 +51,10 @@ from pymysql.cursors import DictCursor, SSCursor, SSDictCursor
 from globaldb import apilevel, paramstyle, threadsafety
 from globaldb.dbapi.mysql.connection import Connection
 from globaldb.dbapi.mysql.cursor import RoutedCursor as Cursor
+
+# Imported by their full names they are PyMySQL's, too.
+for _module in (constants, converters, cursors, err):
+    sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
 
 
 def connect(url: str | None = None, **options: Any) -> Connection:

@@ -6,6 +6,7 @@ classes: whatever a connection raises is one of them and one of globaldb's at on
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from psycopg import (
@@ -47,6 +48,10 @@ from globaldb import apilevel, paramstyle, threadsafety
 from globaldb.dbapi.postgresql.connection import Connection
 from globaldb.dbapi.postgresql.cursor import RoutedCursor as Cursor
 from globaldb.dbapi.postgresql.server_cursor import RoutedServerCursor as ServerCursor
+
+# Imported by their full names they are psycopg's, too.
+for _module in (errors, rows, sql, types):
+    sys.modules[f"{__name__}.{_module.__name__.rpartition('.')[2]}"] = _module
 
 
 def connect(url: str | None = None, **options: Any) -> Connection:

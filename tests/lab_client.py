@@ -70,6 +70,8 @@ class Load:
         with contextlib.closing(self._writer()) as connection:
             run(connection, "DROP TABLE IF EXISTS load_rows")
             run(connection, "CREATE TABLE load_rows (n int primary key)")
+        # Whoever becomes the writer is not to have the rows of a load before.
+        until(self._empty_everywhere, what="an empty table everywhere")
         self._thread.start()
         return self
 
@@ -84,6 +86,17 @@ class Load:
             assert self._progress.wait_for(
                 lambda: len(self.acknowledged) >= goal, timeout=30
             ), f"{self._what}; {self._last}; alive: {self._thread.is_alive()}"
+
+    def _empty_everywhere(self) -> bool:
+        found = "SELECT n FROM load_rows LIMIT 1"
+        try:
+            return not any(
+                ask(self._lab, self._region, node.name, found)
+                for node in self._lab.nodes
+            )
+        except self._errors:
+            # It is not there yet, or not there any more.
+            return False
 
     def _writer(self) -> Any:
         refused = []

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
+from promises import FAR, admin, table
 
 from globaldb.lab import Lab, LabError, LabSpec
 from globaldb.lab.mysql.binaries import find_mysql
+from globaldb.lab.state import labs_home
 from globaldb.runtime.cluster import _clusters
 
 FreshLab = Callable[[LabSpec], Lab]
@@ -25,6 +28,12 @@ SETTINGS = {
     "mariadb": {},
     "mysql": {},
 }
+
+
+def lend_templates(home: Path) -> None:
+    """Let labs below *home* begin as copies of what others have made: it takes long."""
+    for template in labs_home().glob(".template-*"):
+        (home / template.name).symlink_to(template)
 
 
 @cache
@@ -169,6 +178,30 @@ def _at_rest(lab: Lab) -> Lab:
     lab.restore()
     lab.reset_counters()
     return lab
+
+
+@pytest.fixture(scope="module")
+def far_behind(shared_lab: Lab) -> Iterator[Lab]:
+    """A lab whose readers far away have an empty table r_t, and stay as they are.
+
+    The regions are closer to each other than they are, to be done sooner, and still so
+    far apart that on a busy machine nobody takes a node there for one that is near.
+    """
+    shared_lab.restore()
+    table(shared_lab, "r_t")
+    for region in shared_lab.spec.regions:
+        shared_lab.latency(FAR, region, 0.0 if region == FAR else 0.1)
+    shared_lab.lag(FAR, 600.0)
+    yield shared_lab
+    shared_lab.restore()
+
+
+@pytest.fixture
+def empty(far_behind: Lab) -> Lab:
+    """The same, and the table is empty at the writer, too."""
+    with admin(far_behind) as writer:
+        writer.execute("DELETE FROM r_t")
+    return far_behind
 
 
 def _fresh_labs() -> Iterator[FreshLab]:

@@ -70,6 +70,7 @@ def trips(lab: Lab, physical: Physical) -> int:
         each.round_trips
         for counters in lab.counters()
         for each in counters.connections
-        if each.port == port
+        # One that was closed may have had the same port, on its way elsewhere.
+        if each.port == port and each.open
     ]
     return found

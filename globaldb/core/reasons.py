@@ -83,6 +83,9 @@ STATEMENTS: Final[Mapping[str, Reason]] = {
     "transaction_id": Reason(
         "write", "Transaction ids are given out and known on the writer only"
     ),
+    "prepared_transactions": Reason(
+        "write", "Prepared transactions are listed on the writer only"
+    ),
     "wal_position": Reason(
         "write",
         "The position of the writer's log is asked for",
@@ -387,8 +390,9 @@ ROUTES: Final[Mapping[str, Reason]] = {
     ),
     "transaction_shape": Reason(
         "writer",
-        "Transactions that began like this one went on to write, or had to start over",
-        "SHOW GLOBALDB TRANSACTIONS shows which; declare it READ ONLY",
+        "In the last ten minutes a transaction that began like this one had to start "
+        "over: what it had read at a reader was different when it wrote",
+        "SHOW GLOBALDB TRANSACTIONS shows which; where it only reads, declare it READ ONLY",
     ),
     "unrepeatable_read": Reason(
         "writer",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.position import Lsn
@@ -49,6 +49,8 @@ class SessionState:
     tables: TableFloors | None = None
     #: How often nodes had come to share the reads when it chose its reader.
     chosen_after: int = 0
+    #: Grows with what it wrote, and saw at the writer.
+    advances: int = field(default=0, compare=False)
 
     def captured(self, position: Position, now: float, *, whole: bool = False) -> None:
         """Take note of a position sampled on the writer after everything so far.
@@ -87,6 +89,7 @@ class SessionState:
 
     def _raise(self, position: Position, now: float) -> Position:
         """Raise the floor to what was sampled on the writer, and return it."""
+        self.advances += 1
         self.floor_at = self.raised_at = now
         floor = self._comparable(position)
         if floor is not None and _far_beyond(floor, position):
@@ -122,6 +125,11 @@ class SessionState:
 
         Where the readers of both differ, only the writer will do at first.
         """
+        advances = self.advances
+        self._inherit(other)
+        self.advances = advances
+
+    def _inherit(self, other: SessionState) -> None:
         for position in (other.apart, other.floor):
             if position is None or position in (self.floor, self.apart):
                 continue
@@ -197,6 +205,7 @@ class SessionState:
 
         A write's could not be captured, or *because* of another reason code.
         """
+        self.advances += 1
         self.position_unknown = True
         self.unknown_because = because
         if self.tables is not None:

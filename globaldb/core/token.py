@@ -16,7 +16,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from globaldb.core import token_gtid
 from globaldb.core.position import LogPosition, Lsn, Position
@@ -188,6 +188,23 @@ def read(
             reason="expired",
         )
     return seen
+
+
+class Label(NamedTuple):
+    """What a token says of itself, which anybody can read and nobody has checked."""
+
+    #: Identity of the database cluster.
+    system: str
+    signed: bool
+
+
+def label(part: str) -> Label:
+    """Return what one of the `parts` of a token says of itself.
+
+    Raises `TokenError` when it is damaged.
+    """
+    seen, _, signature = _parse(part)
+    return Label(seen.system, bool(signature))
 
 
 def parts(text: str) -> list[str]:

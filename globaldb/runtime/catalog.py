@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
@@ -48,8 +49,8 @@ class CatalogKeeper:
         #: How many definitions were seen, and how many of them the catalog has.
         self._seen = 0
         self._known = 0
-        #: Definitions of any kind that were seen.
-        self._changes = 0
+        #: How many definitions of any kind this process has committed.
+        self.changes = 0
         #: Whether anybody asks what leads from one table to others.
         self._tables = cluster.config.safe_lag_scope == "table"
         self._wanted = True
@@ -95,7 +96,7 @@ class CatalogKeeper:
         refused by a reader, which is noticed; new code may do there what nobody sees.
         """
         with self._lock:
-            self._changes += 1
+            self.changes += 1
         self._cluster.knowledge.forget()
         if what is Defines.DATA:
             self._pause = _SHORT_PAUSE
@@ -113,7 +114,8 @@ class CatalogKeeper:
             self._prepared[gid] = what
             if len(self._prepared) > _PREPARED:
                 # Somebody else has finished it.
-                self._prepared.pop(next(iter(self._prepared)), None)
+                with suppress(RuntimeError):
+                    self._prepared.pop(next(iter(self._prepared)), None)
 
     def finished(self, gid: str) -> Defines:
         """Return what transaction *gid* held, which is over now."""
@@ -146,13 +148,13 @@ class CatalogKeeper:
     def _run(self) -> None:
         try:
             while True:
-                seen, changes = self._seen, self._changes
+                seen, changes = self._seen, self.changes
                 self._tried_at = monotonic()
                 self._wanted = False
                 self._pause = _PAUSE
                 # A reader may not have what was just defined.
                 catalog = self._read(from_writer=self._at_writer(seen))
-                if catalog is not None and changes != self._changes:
+                if catalog is not None and changes != self.changes:
                     # What has changed meanwhile may be what leads to a table.
                     catalog = replace(catalog, tables=None)
                 self._take_in(catalog)

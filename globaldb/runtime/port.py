@@ -28,6 +28,8 @@ class Link(Protocol):
     settings: tuple[tuple[str, str], ...]
     #: Identity of the session that used it last.
     last_session: int
+    #: How many definitions there were when its prepared statements were looked at.
+    definitions: int
     #: Interrupted in the middle: nobody knows what is applied on it.
     spoiled: bool
     #: The application's connection while it is lent: hears notices.
@@ -46,6 +48,9 @@ class Link(Protocol):
 
     def forget_statements(self) -> None:
         """Take note that the server has dropped every prepared statement."""
+
+    def renew_statements(self) -> None:
+        """Use no statement any more that was prepared until now."""
 
     def hung_up(self) -> bool:
         """Whether the server has closed it, without waiting to find out."""

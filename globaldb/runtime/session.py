@@ -20,6 +20,7 @@ from globaldb.core.topology import Role
 from globaldb.core.transaction import Transaction, TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus
 from globaldb.errors import InterfaceError, ProgrammingError
+from globaldb.runtime.causality import Part
 from globaldb.runtime.session_key import Shared
 
 if TYPE_CHECKING:
@@ -63,32 +64,32 @@ class Session:
     commits = 0
     #: Grows whenever the server has ended a transaction because a statement failed.
     undone = 0
+    closed = False
 
     def __init__(self, cluster: ClusterRuntime, shell: Shell) -> None:
         config = cluster.config
         self.id = cluster.next_session()
-        self.cluster = cluster
-        self.shell = shell
+        self.cluster, self.shell = cluster, shell
         by_table = config.safe_lag_scope == "table"
         self.books = SessionState(tables=TableFloors() if by_table else None)
         #: What is being executed, if the flow was told.
         self.work: Work | None = None
         #: What other processes know of it; None without a store of shared sessions.
         self.shared = None if cluster.store is None else Shared(cluster.store)
+        self.part = Part()
         self.idiom = cluster.knowledge.idiom
         self.settings = SettingsBook(self.idiom)
         self.transaction = Transaction(self.idiom)
         #: The modes that `begin` uses when the application names none; those that SET
         #: TRANSACTION has asked of the next one alone, where that is what it means.
         self.mode = self.next_mode = TransactionMode()
-        self.autocommit = config.autocommit
+        self.autocommit, self.timeout = config.autocommit, config.timeout
         self._consistency = config.consistency
         self._transaction_reads = TransactionReads(config.transaction_reads)
         #: Who forwards writes: ``driver``, ``native`` or ``strict``.
         self.forwarding = config.forwarding
         #: The mode before SQL changed it in this transaction, and whether by LOCAL.
         self._set_in_transaction: tuple[Consistency | None, bool] | None = None
-        self.timeout = config.timeout
         self._route = "auto"
         self._region: str | None = None
         self._max_staleness = config.max_staleness
@@ -119,7 +120,6 @@ class Session:
         self.trail: Trail | None = None
         #: The open transaction has changed what the catalog tells of.
         self.defining = Defines.NOTHING
-        self.closed = False
         #: A decision that holds for the next plain read too; None when it must be
         #: made anew. See `globaldb.runtime.flow.read`.
         self.hot: Any = None

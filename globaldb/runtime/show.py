@@ -226,7 +226,7 @@ def transactions(session: Session) -> Table:
             shape.upgraded,
             shape.changed,
             round(shape.share, 3),
-            "writer" if shapes.leads(shape, now) else "reader",
+            "writer" if shapes.at_writer(shape, now) else "reader",
         )
         for shape in shapes.known()
     )

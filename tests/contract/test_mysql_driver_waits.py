@@ -328,9 +328,8 @@ def test_a_server_without_tls_gets_nothing_where_tls_is_asked_for(engine):
 
 
 def test_a_certificate_that_nobody_vouches_for_is_refused(lab):
-    parameters = lab.options(HOME, WRITER)
+    tls = {"ssl": ssl.create_default_context(), "ssl_disabled": False}
+    parameters = {**lab.options(HOME, WRITER), **tls}
     with pytest.raises(err.OperationalError) as caught:
-        Physical.reach(
-            {**parameters, "ssl": ssl.create_default_context()}, monotonic() + 5
-        )
+        Physical.reach(parameters, monotonic() + 5)
     assert "SSL" in str(caught.value)

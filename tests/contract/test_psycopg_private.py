@@ -71,6 +71,7 @@ ATTRIBUTES = {
         "_notify_handlers", "_num_transactions", "_pipeline", "_prepared",
         "_read_only", "_tpc",
     },
+    "server cursor": {"_described"},
     "prepared": {"_counts", "_names", "_prepared_idx", "_to_flush"},
     "transaction": {
         "_conn", "_outer_transaction", "_savepoint_name", "_stack_index",
@@ -114,9 +115,12 @@ def test_instances_have_the_attributes(connection: Any) -> None:
     cursor._start_query()  # a generator: nothing runs, so `_tx` comes from a fetch
     cursor._tx = psycopg.adapt.Transformer(cursor)
     cursor._make_row = lambda values: values
+    named = ServerCursor(connection, "name")
+    named._close()
     holders = {
         "cursor": cursor,
         "connection": connection,
+        "server cursor": named,
         "prepared": connection._prepared,
         "transaction": Transaction(connection),
     }

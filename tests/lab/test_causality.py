@@ -258,6 +258,34 @@ def test_a_token_of_a_lost_write_is_told_wherever_it_is_observed(
         with pytest.raises(globaldb.CausalityLostError):
             count(conn)
         assert count(conn) == 0
+        # A piece of work is told once, and what follows it not at all.
+        with found.connect() as other, globaldb.session(token) as work:
+            with pytest.raises(globaldb.CausalityLostError):
+                count(other)
+            assert (count(other), count(conn)) == (0, 0)
+        with found.connect() as other, globaldb.session(work.token):
+            assert count(other) == 0
+
+
+def test_a_piece_of_work_is_told_once_of_what_another_configuration_wrote(
+    lab: Lab,
+) -> None:
+    with (
+        cluster(lab, HOME, **OFTEN) as found,
+        cluster(lab, HOME, **OFTEN, pool_max_size=3) as beside,
+        found.connect() as conn,
+        beside.connect() as other,
+        globaldb.session(),
+    ):
+        lose_a_write(lab, conn)
+        followed(found, epoch(lab))
+        followed(beside, epoch(lab))
+        with pytest.raises(globaldb.CausalityLostError):
+            count(other)
+        with beside.connect() as third:
+            assert (count(other), count(third)) == (0, 0)
+        put(other, 1)
+        assert count(other) == 1
 
 
 def test_a_token_of_the_new_timeline_does_not_cover_up_for_a_lost_write(

@@ -30,8 +30,8 @@ def do(conn: Connection, sql: str) -> list[Any]:
 
 @pytest.fixture
 def conn(engine_lab: Lab) -> Iterator[Connection]:
-    """A session whose writes have one connection."""
-    with cluster(engine_lab, HOME, pool_max_size=1) as found:
+    """A session whose writes have one connection, and the monitor's questions another."""
+    with cluster(engine_lab, HOME, pool_max_size=2) as found:
         conn = found.connect()
         do(conn, "DROP TABLE IF EXISTS late")
         do(conn, "CREATE TABLE late (n int)")

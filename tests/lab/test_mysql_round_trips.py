@@ -228,3 +228,17 @@ def test_a_read_after_a_write_stays_local_once_the_reader_has_it(far: Lab) -> No
             run(conn, WRITE)
             caught_up(far)
             assert meter.count(lambda: rows(conn, READ)) == Trips(0, 1)
+
+
+def test_what_was_read_at_the_writer_and_rolled_back_leaves_reads_local(
+    lab: Lab,
+) -> None:
+    """ROLLBACK brings the position along, as COMMIT does."""
+    meter = Meter(lab, FAR)
+    with quiet(lab) as conn:
+        for _ in range(TIMES):
+            run(conn, "BEGIN")
+            rows(conn, "SELECT v FROM trips WHERE id = 1 FOR UPDATE")
+            assert meter.count(lambda: run(conn, "ROLLBACK")) == Trips(1, 0)
+            caught_up(lab)
+            assert meter.count(lambda: rows(conn, READ)) == Trips(0, 1)

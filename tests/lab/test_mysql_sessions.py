@@ -345,6 +345,16 @@ def test_an_old_writer_that_comes_back_is_not_believed(engine, fresh_lab):
             assert sorted(keys(conn)) == [1, 3]
 
 
+@pytest.mark.parametrize("name", ["foreign_key_checks", "unique_checks"])
+def test_a_session_finds_on_what_the_one_before_it_had_off(lab: Lab, name: str) -> None:
+    with cluster(lab, HOME, pool_max_size=1) as found:
+        with found.connect() as first:
+            run(first, f"SET {name} = 0")
+            assert value(first, f"SELECT @@{name}") == 0
+        with found.connect() as second:
+            assert value(second, f"SELECT @@{name}") == 1
+
+
 def _states(found: globaldb.Cluster) -> dict[str | None, Any]:
     return {node.region: node for node in found.topology.nodes.values()}
 

@@ -283,6 +283,30 @@ def test_what_the_server_dropped_is_prepared_again(lab: Lab, forget: str) -> Non
     assert rows(lab).keys() == set(range(15))
 
 
+def test_a_definition_renews_what_other_connections_have_prepared(lab: Lab) -> None:
+    def read(conn: Connection) -> tuple[int, Any]:
+        query = "SELECT * FROM r_t WHERE id = %s FOR UPDATE SKIP LOCKED"
+        row = conn.execute(query, (1,)).fetchone()
+        return conn.info.backend_pid, row
+
+    with (
+        cluster(lab, pool_max_size=2, prepare_threshold=1) as found,
+        found.connect() as a,
+        found.connect() as b,
+    ):
+        a.execute(INSERT, (1, "x"))
+        for _ in range(3):
+            with a.transaction(), b.transaction():
+                planned = {read(each)[0] for each in (a, b)}
+        a.execute("ALTER TABLE r_t ADD COLUMN w text DEFAULT 'new'")
+
+        with a.transaction(), b.transaction():
+            first, second = read(a), read(b)
+
+    assert {first[0], second[0]} == planned
+    assert (first[1], second[1]) == ((1, "x", "new"), None)
+
+
 def test_a_probe_is_not_misled_by_a_sessions_settings(lab: Lab) -> None:
     with cluster(lab, pool_max_size=1, probe_interval=0.3) as found:
         with found.connect() as conn:

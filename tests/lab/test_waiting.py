@@ -110,6 +110,30 @@ def test_a_long_lag_is_not_waited_for(
     assert route.estimate > WIDE
 
 
+def test_a_transaction_waits_longer_because_at_the_writer_it_has_to_end_too(
+    lab: Lab, found: globaldb.Cluster, conn: Connection
+) -> None:
+    """What a framework reads behind its own COMMIT: two trips there, or a wait."""
+    lab.lag(FAR, WIDE / 2 + 1.4 * WIDE)
+    for _ in range(4):
+        write_and_read(conn)
+    until(lambda: learnt(found) > WIDE)
+    write_and_read(conn)
+    assert not is_local(conn)
+    conn.autocommit = False
+    local = 0
+    for _ in range(5):
+        conn.execute("UPDATE w_t SET n = n + 1")
+        conn.commit()
+        conn.execute("SELECT n FROM w_t").fetchall()
+        local += is_local(conn)
+        conn.rollback()
+    assert local >= 4
+    conn.autocommit = True
+    write_and_read(conn)
+    assert not is_local(conn)
+
+
 def test_the_reader_is_used_again_soon_after_its_lag_has_ended(
     lab: Lab, found: globaldb.Cluster, conn: Connection
 ) -> None:

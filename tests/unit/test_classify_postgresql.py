@@ -84,6 +84,8 @@ TABLE = [
     ("SELECT s.last_value FROM s", W, "sequence"),
     ("SELECT last_value FROM pg_sequences", W, "sequence"),
     ("SELECT schemaname FROM pg_sequences", W, "sequence"),
+    ("SELECT gid FROM pg_prepared_xacts", W, "prepared_transactions"),
+    ("SELECT * FROM pg_catalog.pg_prepared_xact()", W, "prepared_transactions"),
     ("SELECT pg_notify('a', 'b')", W, "notify"),
     ("SELECT lo_import('/etc/passwd')", W, "large_object"),
     ("SELECT pg_read_file('x')", W, "server_file"),

@@ -23,21 +23,23 @@ from globaldb.core.statement import Verdict
 
 ROOT = Path(__file__).parents[2]
 CORE = ROOT / "globaldb" / "core"
+#: What is wrong with a token is a reason of its error, not of a statement.
+OF_TOKENS = (CORE / "token.py", ROOT / "globaldb" / "runtime" / "flow" / "causality.py")
+FLOW = sorted({*(ROOT / "globaldb" / "runtime" / "flow").glob("*.py")} - {*OF_TOKENS})
 #: Where texts are judged.
 JUDGING = sorted(
     [
-        # What is wrong with a token is a reason of its error, not of a statement.
-        *(file for file in CORE.glob("*.py") if file.name != "token.py"),
+        *(file for file in CORE.glob("*.py") if file not in OF_TOKENS),
         *CORE.glob("postgresql/*.py"),
         *CORE.glob("mysql/*.py"),
-        *(ROOT / "globaldb" / "runtime" / "flow").glob("*.py"),
+        *FLOW,
     ]
 )
 #: Where it is decided who serves.
 DECIDING = [
     CORE / "routing.py",
     ROOT / "globaldb" / "dbapi" / "postgresql" / "local.py",
-    *(ROOT / "globaldb" / "runtime" / "flow").glob("*.py"),
+    *FLOW,
 ]
 #: Calls that take the reason of a text, and where among their arguments it stands.
 JUDGES = {

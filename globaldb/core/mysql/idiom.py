@@ -23,6 +23,9 @@ _RESETS: Final = {
     "names": "SET NAMES DEFAULT",
     "character_set": "SET CHARACTER SET DEFAULT",
     "role": "SET ROLE DEFAULT",
+    # MySQL takes DEFAULT for off, though both are on where nobody says otherwise.
+    "foreign_key_checks": "SET SESSION foreign_key_checks = @@GLOBAL.foreign_key_checks",
+    "unique_checks": "SET SESSION unique_checks = @@GLOBAL.unique_checks",
 }
 
 _COMMITTING: Final = names(

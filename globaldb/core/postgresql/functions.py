@@ -233,6 +233,7 @@ _SPECIAL: Final = (
         txid_status
         """,
     ),
+    (Verdict.WRITE, "prepared_transactions", "pg_prepared_xact"),
     (
         Verdict.WRITE,
         "wal_position",
@@ -319,7 +320,7 @@ _SPECIAL: Final = (
         pg_is_in_recovery pg_is_wal_replay_paused pg_jit_available
         pg_last_committed_xact pg_last_wal_receive_lsn pg_last_wal_replay_lsn
         pg_last_xact_replay_timestamp pg_lock_status pg_notification_queue_usage
-        pg_numa_available pg_postmaster_start_time pg_prepared_xact pg_prewarm
+        pg_numa_available pg_postmaster_start_time pg_prewarm
         pg_relation_filepath pg_safe_snapshot_blocking_pids
         pg_show_all_file_settings pg_show_replication_origin_status
         pg_stat_get_activity pg_stat_get_analyze_count pg_stat_get_archiver

@@ -41,10 +41,13 @@ _ESCAPED: Final = Finding(Verdict.WRITE, "escaped_name")
 def system_view(name: str) -> Finding | None:
     """Return what reading the view *name* of pg_catalog does beyond a read, if it does.
 
-    A replica shows the state of a sequence up to 32 steps ahead.
+    A replica shows the state of a sequence up to 32 steps ahead, and no transaction
+    that is prepared: it knows of them, and lists them once it is promoted.
     """
     if name == "pg_sequences":
         return Finding(Verdict.WRITE, "sequence")
+    if name == "pg_prepared_xacts":
+        return Finding(Verdict.WRITE, "prepared_transactions")
     if name in CONNECTION_VIEWS:
         return Finding(Verdict.SAME_CONNECTION, "session_state")
     if name in NODE_VIEWS or name.startswith(("pg_stat_", "pg_statio_")):

@@ -79,7 +79,7 @@ NODE_VIEWS: Final = names(
     """
     pg_aios pg_available_extension_versions pg_available_extensions
     pg_backend_memory_contexts pg_config pg_file_settings pg_hba_file_rules
-    pg_ident_file_mappings pg_locks pg_prepared_xacts pg_replication_origin_status
+    pg_ident_file_mappings pg_locks pg_replication_origin_status
     pg_replication_slots pg_shmem_allocations pg_shmem_allocations_numa
     pg_stat_activity pg_stat_all_indexes pg_stat_all_tables pg_stat_archiver
     pg_stat_bgwriter pg_stat_checkpointer pg_stat_database

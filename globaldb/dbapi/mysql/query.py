@@ -19,6 +19,7 @@ from globaldb.dbapi.mysql.stream import RepeatedResult, Stream
 from globaldb.dbapi.mysql.work import QueryWork
 from globaldb.drivers.pymysql import translate as errors
 from globaldb.drivers.pymysql.wire import Call
+from globaldb.runtime.causality import here
 
 if TYPE_CHECKING:
     from globaldb.core.statement import Statement
@@ -43,6 +44,7 @@ def run_hot(face: Connection, statement: Statement, sql: Any) -> bool:
         or ";" in sql
         or face.waiting
         or hot.version != session.cluster.topology.version
+        or hot.latest is not here().latest
     ):
         return False
     data = sql.encode(face.encoding)

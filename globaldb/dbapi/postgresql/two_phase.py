@@ -20,6 +20,7 @@ from globaldb.dbapi.postgresql.work import CursorWork
 from globaldb.drivers.psycopg.wire import Call
 from globaldb.errors import NotSupportedError, ProgrammingError
 from globaldb.runtime import flow
+from globaldb.runtime.flow.causality import tell
 from globaldb.runtime.flow.execute import run
 from globaldb.runtime.flow.shared import share
 from globaldb.runtime.shell import drive
@@ -118,9 +119,12 @@ def _run(face: Connection, template: Any, xid: Xid, statement: Statement) -> Non
 
 
 async def _run_and_share(session: Session, work: CursorWork) -> None:
-    await run(session, work)
-    if session.shared is not None:
-        await share(session)
+    try:
+        await run(session, work)
+        if session.shared is not None:
+            await share(session)
+    finally:
+        tell(session)
 
 
 def _xid(xid: Xid | str) -> Xid:

@@ -60,7 +60,7 @@ class Physical(psycopg.Connection[Any]):
 
     # psycopg warns of connections that are dropped while open unless they belong to
     # a pool, which it recognises by this attribute.
-    _pool = None
+    _pool: Any = None
 
     def __init__(
         self, pgconn: PGconn, row_factory: Any = psycopg.rows.tuple_row
@@ -76,6 +76,8 @@ class Physical(psycopg.Connection[Any]):
         self.was_standby = self.standby
         #: Identity of the session that used this connection last.
         self.last_session: int = 0
+        #: How many definitions there were when its prepared statements were looked at.
+        self.definitions = 0
         #: The borrower's face, which hears notices and notifications.
         self.face: psycopg.Connection[Any] | None = None
         #: `stream` was used: libpq still hands out the first result row by row.
@@ -140,6 +142,10 @@ class Physical(psycopg.Connection[Any]):
     def forget_statements(self) -> None:
         """Take note that the server has dropped every prepared statement."""
         self._statements.forget()
+
+    def renew_statements(self) -> None:
+        """Use no statement any more that was prepared until now, and have it closed."""
+        self._statements.clear()
 
     def hung_up(self) -> bool:
         """Whether the server has closed this connection, as far as already known.

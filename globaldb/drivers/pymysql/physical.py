@@ -90,6 +90,8 @@ class Physical(Packets):
         self.facts = Facts()
         #: Identity of the session that used this connection last.
         self.last_session = 0
+        #: How many definitions there were when its prepared statements were looked at.
+        self.definitions = 0
         self._spell = 0, 0
         #: The borrower's connection while it is lent.
         self.face: Any = None
@@ -202,6 +204,9 @@ class Physical(Packets):
 
     def forget_statements(self) -> None:
         """Take note that the server has dropped every prepared statement: none is ours."""
+
+    def renew_statements(self) -> None:
+        """Use no statement any more that was prepared until now: none is."""
 
     def hung_up(self) -> bool:
         """Whether the server has closed this connection, as far as already known.

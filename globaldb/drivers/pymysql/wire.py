@@ -180,7 +180,8 @@ class _Journey:
             else:
                 yield _Step(_Part.REPEAT, each.encode(self.encoding), owner=each)
         if self.text is not None:
-            fits = not (trip.alone or trip.script or (sets and b";" in self.text))
+            alone = trip.alone and words.first(self.text) not in words.ENDS
+            fits = not (alone or trip.script or (sets and b";" in self.text))
             yield _Step(_Part.STATEMENT, self.text, fits)
             if physical.standby and self.call is None and words.asks(self.text):
                 # The runtime wants to know whether it still is one: no server says so
@@ -200,7 +201,7 @@ class _Journey:
             return True
         if self.call is not None and (self.call.unbuffered or self.call.last):
             return False
-        return words.asks(self.text)
+        return words.asks(self.text) or words.first(self.text) in words.ENDS
 
     def _bundles(self) -> Iterator[list[_Step]]:
         """Put together what may travel in one text."""
@@ -351,7 +352,7 @@ class _Journey:
             "The MySQL server is running with the --read-only option: it has become a "
             "reader",
         )
-        if self.text is not None and words.first(self.text) == b"commit":
+        if self.text is not None and words.first(self.text) in words.ENDS:
             reply.position, reply.position_problem = None, refused
             return
         # It was read where nobody writes any more.

@@ -17,6 +17,8 @@ _NEAR: Final = 4096
 _ASK: Final = frozenset(
     b"select with values table ( show desc describe explain commit".split()
 )
+#: What ends a transaction, whoever has taken part in it.
+ENDS: Final = frozenset((b"commit", b"rollback"))
 _DML: Final = frozenset(b"insert update delete replace".split())
 #: Statements that end no transaction, as long as they fail by themselves.
 _TAME: Final = _DML | (_ASK - {b"commit"})

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from globaldb.core.statement import Begin, Commit, Rollback
 from globaldb.errors import Error
 from globaldb.runtime.flow import transaction as tx
+from globaldb.runtime.flow.causality import tell
 from globaldb.runtime.flow.execute import execute as execute_one
 from globaldb.runtime.flow.faults import DIVIDED
 from globaldb.runtime.flow.hold import hold as hold_one, settle_hold as settle_one
@@ -88,6 +89,9 @@ async def _beside_others(session: Session, story: Coroutine[Any, Any, Any]) -> A
         if session.transaction.divided:
             _tell(error)
         raise
+    finally:
+        # Whatever has become of it: it may have been applied.
+        tell(session)
 
 
 def _tell(error: Any) -> None:

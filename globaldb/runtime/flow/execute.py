@@ -31,6 +31,7 @@ from globaldb.core.trip import LinkStatus
 from globaldb.errors import InternalError
 from globaldb.runtime import events
 from globaldb.runtime.flow import transaction as tx, upgrade
+from globaldb.runtime.flow.causality import learn
 from globaldb.runtime.flow.faults import (
     raise_fault,
     raise_lost,
@@ -213,6 +214,7 @@ async def _beside_lease(session: Session, work: Work) -> bool:
     """
     if not free_of_lease(session, work.statement, work.source):
         return False
+    learn(session)
     topology, reads = session.cluster.topology, reads_of(session, work)
     decision = decide(work.statement, session.intent, session.books, topology, reads)
     if decision.target is not Target.READER:

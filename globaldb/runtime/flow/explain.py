@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from globaldb.core.routing import Fence, Route, Target, decide
 from globaldb.core.topology import Role
+from globaldb.runtime.flow.causality import learn
 from globaldb.runtime.flow.execute import free_of_lease
 from globaldb.runtime.flow.forwarding import native_target
 from globaldb.runtime.flow.placement import transaction_target
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 def explain(session: Session, statement: Statement, sql: str | bytes) -> Route:
     """Say where *statement*, whose text is *sql*, would go now; send nothing."""
+    if session.lease is None:
+        learn(session)
     node = session.node
     if node is not None and not free_of_lease(session, statement, sql):
         why = "transaction" if session.transaction.active else "pinned"

@@ -47,13 +47,16 @@ _LIGHT = 0.001
 class Hot(NamedTuple):
     """A decision for reads that stays right until something about it changes.
 
-    The cursor's short path uses it: same topology version, and a session that has
-    not asked for anything else (whatever does, sets ``session.hot`` to None).
+    The cursor's short path uses it: same topology version, the same piece of work in
+    which nobody has told of more, and a session that has not asked for anything else
+    (whatever does, sets ``session.hot`` to None).
     """
 
     version: int
     node: Node
     route: Route
+    #: What the session has learnt last of the piece of work it is in.
+    latest: object
 
 
 @dataclass(slots=True)
@@ -385,7 +388,8 @@ def _warm(session: Session, attempts: _Attempts, node: Node) -> None:
     if attempts.wait is not None:
         # The next one will not wait: it is known by then that the node has caught up.
         route = replace(route, waited=0.0, estimate=None, alternatives=())
-    session.hot = Hot(session.cluster.topology.version, node, route)
+    version = session.cluster.topology.version
+    session.hot = Hot(version, node, route, session.part.latest)
 
 
 def _holds_for_every_table(session: Session, node: Node) -> bool:

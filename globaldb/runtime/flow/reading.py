@@ -32,8 +32,8 @@ def why_not(session: Session, statement: Statement, sql: str | bytes) -> str | N
     if session.verifies and look.repeatable.changing:
         return "unrepeatable_read"
     step = _next(session, look.fingerprint)
-    wrote = session.cluster.shapes.lead_to_write(step, monotonic())
-    return "transaction_shape" if wrote else None
+    over = session.cluster.shapes.start_over(step, monotonic())
+    return "transaction_shape" if over else None
 
 
 def asks_its_connection(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from globaldb.core.consistency import Consistency
 from globaldb.core.position import Lsn, Position
 from globaldb.errors import CausalityLostError
+from globaldb.runtime.flow import causality
 from globaldb.runtime.flow.patience import patience
 from globaldb.runtime.flow.shared import look_up, publish
 from globaldb.runtime.session_key import current_block
@@ -24,7 +25,10 @@ async def bring_up_to_date(session: Session) -> None:
 
     Raises `CausalityLostError`, once, when what it requires was lost in a failover.
     """
-    if session.lease is not None or session.consistency not in _ORDERED:
+    if session.lease is not None:
+        return
+    causality.learn(session)
+    if session.consistency not in _ORDERED:
         return
     if session.shared is not None and session.consistency is Consistency.SESSION:
         await look_up(session, session.shared)
@@ -51,6 +55,7 @@ async def follow_promotion(session: Session) -> None:
     lost = books.promoted(cluster.timelines, epoch)
     session.hot = None
     if lost is not None:
+        causality.lost(session)
         await _tell_others(session)
         raise CausalityLostError(_what_was_lost(cluster, lost, floor_at))
 

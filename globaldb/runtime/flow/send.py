@@ -53,6 +53,7 @@ async def send(
     if not link.standby:
         session.wrote_on = link
     announce(session, link, call)
+    _renew(session, link)
     try:
         if trip.guard and (trip.alone or trip.script):
             ahead = await session.shell.travel(
@@ -68,6 +69,18 @@ async def send(
     except BaseException:
         _interrupted(session, link)
         raise
+
+
+def _renew(session: Session, link: Any) -> None:
+    """Drop the plans that are older than a definition made on another connection.
+
+    On one connection the ALTER would have made the driver drop them, too. Outside a
+    transaction a refused plan is made anew; inside one it would be an error.
+    """
+    definitions = session.cluster.catalog.changes
+    if link.definitions != definitions:
+        link.definitions = definitions
+        link.renew_statements()
 
 
 def _tell(ahead: Reply, reply: Reply) -> None:

@@ -15,7 +15,7 @@ from globaldb.runtime.flow.capture import capture_at_writer, current_position
 
 if TYPE_CHECKING:
     from globaldb.config import Config
-    from globaldb.core.position import Position
+    from globaldb.core.position import LogPosition, Position
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.session import Session
 
@@ -41,15 +41,27 @@ async def issue(session: Session) -> Token:
 
 def sealed(cluster: ClusterRuntime, position: Position | None) -> Token:
     """Return *position* as a token of *cluster*, signed if it has a secret."""
+    secret = cluster.config.token_secret
+    seen = seen_of(cluster, position)
+    return Token.of(seen, None if secret is None else secret.reveal())
+
+
+def seen_of(cluster: ClusterRuntime, position: Position | None) -> Seen:
+    """Return what a token of *cluster* tells of *position*, to be told to others."""
     log = None if position is None else position.log
     if position is not None and log is not None and not isinstance(log, Lsn):
         # Reigns are counted by each process for itself.
         log = log.on(0)
         position = replace(position, log=log)
     epoch = cluster.topology.epoch if log is None else log.timeline
-    secret = cluster.config.token_secret
-    seen = Seen(cluster.system, epoch, position, int(_now()))
-    return Token.of(seen, None if secret is None else secret.reveal())
+    return Seen(cluster.system, epoch, position, int(_now()))
+
+
+def comparable(cluster: ClusterRuntime, seen: Seen) -> bool:
+    """Whether *seen* tells of the database of *cluster*, as far as can be known."""
+    log, like = None if seen.position is None else seen.position.log, _like(cluster)
+    same_form = log is None or like is None or type(log) is type(like)
+    return seen.system == cluster.system and same_form
 
 
 def observe(session: Session, text: str, *, ignore: bool) -> None:
@@ -85,19 +97,24 @@ def opened(cluster: ClusterRuntime, text: str, *, ignore: bool) -> list[Seen]:
 
 def _read(cluster: ClusterRuntime, part: str) -> Seen:
     config = cluster.config
-    states = cluster.topology.nodes.values()
     try:
         return read(
             part,
             secrets=_secrets(config),
             system=cluster.system,
-            like=next((state.position for state in states if state.position), None),
+            like=_like(cluster),
             now=_now(),
             max_age=config.token_max_age,
         )
     except TokenError as error:
         # The frames below hold the keys, and so would whatever shows them.
         raise error.with_traceback(None) from error.__cause__
+
+
+def _like(cluster: ClusterRuntime) -> LogPosition | None:
+    """Return a position of *cluster* for its form."""
+    states = cluster.topology.nodes.values()
+    return next((state.position for state in states if state.position), None)
 
 
 def require(session: Session, seen: Seen) -> None:

@@ -17,15 +17,25 @@ if TYPE_CHECKING:
 _SHORTEST_PAUSE: Final = 0.0005
 
 
+#: Trips to the writer that a transaction makes there which reads once: that, and its end.
+_OF_TRANSACTION: Final = 2
+
+
 def price(session: Session) -> float:
-    """Seconds that the writer would take to answer instead.
+    """Seconds that it would take to have the answer of the writer instead.
 
     Without a writer there is no other way than to wait, for ``fence_wait``.
     """
+    trip = _trip(session)
+    if trip is None:
+        return session.cluster.config.fence_wait
+    return trip * _OF_TRANSACTION if session.transaction.active else trip
+
+
+def _trip(session: Session) -> float | None:
     cluster = session.cluster
     writer = cluster.topology.writer
-    trip = None if writer is None else cluster.node(writer.name).trip
-    return cluster.config.fence_wait if trip is None else trip
+    return None if writer is None else cluster.node(writer.name).trip
 
 
 class Wait:
@@ -145,6 +155,8 @@ class Wait:
             )
 
     def _limit(self, until: float) -> float:
-        config = self._session.cluster.config
-        until = min(until, self.began + self.price + config.fence_wait)
+        longest = self._session.cluster.config.fence_wait + (
+            _trip(self._session) or 0.0
+        )
+        until = min(until, self.began + longest)
         return until if self._deadline is None else min(until, self._deadline)

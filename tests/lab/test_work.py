@@ -1,0 +1,593 @@
+"""A piece of work: what its connections know of each other, and others do not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from contextvars import Context, copy_context
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy
+from mysql_family import table as mysql_table, value
+from promises import FAR, HOME, cluster, one, within
+from requests_site import COUNT, INSERT, NEARBY
+
+import globaldb
+from globaldb.core.position import Position
+from globaldb.core.topology import Role
+from globaldb.lab import Lab
+from globaldb.runtime.causality import PieceOfWork, current
+from globaldb.runtime.flow import causality
+from globaldb.sqlalchemy.causality import Causality
+
+pytestmark = pytest.mark.lab
+
+Connection = Any
+#: In the second of two clusters.
+THERE = "SELECT COUNT(*) FROM w_t"
+
+
+@pytest.fixture(scope="module")
+def process(far_behind: Lab) -> Iterator[globaldb.Cluster]:
+    with cluster(far_behind, token_secret="s", **NEARBY) as found:
+        yield found
+
+
+@pytest.fixture
+def connect(
+    process: globaldb.Cluster, empty: Lab
+) -> Iterator[Callable[..., Connection]]:
+    """Opens connections, each of which could be anybody's."""
+    opened: list[Connection] = []
+
+    def connect(found: globaldb.Cluster = process) -> Connection:
+        opened.append(found.connect())
+        return opened[-1]
+
+    yield connect
+    for conn in opened:
+        conn.close()
+
+
+@pytest.fixture
+def writer(connect: Callable[..., Connection]) -> Connection:
+    return connect()
+
+
+@pytest.fixture
+def other(connect: Callable[..., Connection]) -> Connection:
+    return connect()
+
+
+def put(conn: Connection) -> None:
+    conn.execute("INSERT INTO r_t VALUES (1)")
+
+
+def count(conn: Connection) -> int:
+    return int(one(conn.execute(COUNT))[0])
+
+
+def test_connections_of_one_piece_of_work_see_what_the_others_wrote(
+    writer: Connection, other: Connection
+) -> None:
+    with globaldb.session() as work:
+        put(writer)
+        assert count(other) == 1
+    assert work.token is not None
+
+
+def test_connections_of_another_configuration_see_it_too(
+    empty: Lab, writer: Connection
+) -> None:
+    with cluster(empty, token_secret="s", pool_max_size=3, **NEARBY) as found:
+        with found.connect() as there, globaldb.session():
+            put(writer)
+            assert count(there) == 1
+            put(there)
+            assert count(writer) == 2
+        # What has no position, neither has one there.
+        with found.connect() as there, globaldb.session():
+            with writer.cursor() as cur:
+                cur.executemany(INSERT, [()])
+            assert count(there) == 3
+
+
+def test_outside_of_it_nobody_does(
+    connect: Callable[..., Connection], writer: Connection
+) -> None:
+    with globaldb.session():
+        put(writer)
+    assert count(connect()) == 0
+    put(writer)
+    assert count(connect()) == 0
+
+
+def test_what_was_written_before_it_began_is_none_of_its_business(
+    writer: Connection, other: Connection
+) -> None:
+    put(writer)
+    with globaldb.session() as work:
+        assert count(other) == 0
+        assert work.token is None
+
+
+def test_the_token_takes_it_to_another_process(empty: Lab, writer: Connection) -> None:
+    with globaldb.session() as work:
+        put(writer)
+    with cluster(empty, token_secret="s", **NEARBY) as elsewhere:
+        with elsewhere.connect() as conn, globaldb.session(work.token) as next_one:
+            assert count(conn) == 1
+            # It was seen at the writer, so that it goes on with it.
+            assert next_one.token is not None
+        with elsewhere.connect() as conn:
+            assert count(conn) == 0
+
+
+def test_a_token_may_come_later(writer: Connection, other: Connection) -> None:
+    with globaldb.session() as earlier:
+        put(writer)
+    with globaldb.session() as work:
+        assert count(other) == 0
+        assert earlier.token is not None
+        work.observe(earlier.token)
+        assert count(other) == 1
+
+
+def test_a_transaction_goes_on_with_what_it_began_with(
+    writer: Connection, other: Connection
+) -> None:
+    with globaldb.session():
+        with other.transaction():
+            other.execute("SET TRANSACTION READ ONLY")
+            assert count(other) == 0
+            put(writer)
+            assert count(other) == 0
+        assert count(other) == 1
+
+
+def test_what_is_rolled_back_was_seen_at_the_writer_all_the_same(
+    writer: Connection, other: Connection
+) -> None:
+    with globaldb.session() as work:
+        with pytest.raises(globaldb.ProgrammingError):
+            writer.execute("INSERT INTO r_t VALUES (nonsense)")
+        assert count(other) == 0
+        assert work.token is not None
+
+
+def test_a_transaction_is_told_when_it_commits(
+    writer: Connection, other: Connection
+) -> None:
+    with globaldb.session():
+        with writer.transaction():
+            put(writer)
+            assert count(other) == 0
+            assert globaldb.current_token() is None
+        assert count(other) == 1
+
+
+def test_a_position_that_is_not_known_is_asked_for(
+    writer: Connection, other: Connection
+) -> None:
+    with globaldb.session() as work:
+        with writer.cursor() as cur:
+            cur.executemany("INSERT INTO r_t VALUES (%s)", [(1,), (2,)])
+        assert not work.settled
+        token = work.token
+        assert work.settled
+    with globaldb.session(token):
+        assert count(other) == 2
+
+
+# Threads and tasks.
+
+
+def test_nobody_waits_long_for_a_position_that_cannot_be_had(
+    empty: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(causality, "_PATIENCE", 0.5)
+    with cluster(empty, **NEARBY) as found:
+        with found.connect() as conn, globaldb.session() as work:
+            with conn.cursor() as cur:
+                cur.executemany(INSERT, [()])
+            empty.partition(FAR, HOME)
+            try:
+                with within(15.0), pytest.raises(globaldb.OperationalError):
+                    assert work.token
+            finally:
+                empty.heal()
+
+
+def test_threads_with_a_copy_of_its_context_take_part(
+    connect: Callable[..., Connection],
+) -> None:
+    with ThreadPoolExecutor(2) as pool, globaldb.session() as work:
+        pool.submit(copy_context().run, put, connect()).result()
+        assert pool.submit(copy_context().run, count, connect()).result() == 1
+        assert work.token is not None
+        # One that has no part in it does not.
+        assert pool.submit(count, connect()).result() == 0
+
+
+def test_tasks_and_their_threads_take_part(connect: Callable[..., Connection]) -> None:
+    async def work() -> tuple[int, int, str | None]:
+        async with globaldb.session() as work:
+            await asyncio.to_thread(put, connect())
+            here = count(connect())
+            there = await asyncio.create_task(asyncio.to_thread(count, connect()))
+            return here, there, work.token
+
+    here, there, token = asyncio.run(work())
+    assert (here, there) == (1, 1)
+    assert token is not None
+
+
+def test_what_goes_on_behind_its_end_goes_on_by_itself(
+    connect: Callable[..., Connection],
+) -> None:
+    async def behind(over: asyncio.Event) -> int:
+        await over.wait()
+        assert globaldb.current_token() is None
+        return count(connect())
+
+    async def work() -> int:
+        over = asyncio.Event()
+        with globaldb.session():
+            put(connect())
+            task = asyncio.create_task(behind(over))
+        over.set()
+        return await task
+
+    assert asyncio.run(work()) == 0
+
+
+def test_a_thread_takes_nothing_from_one_piece_of_work_to_the_next(
+    empty: Lab, process: globaldb.Cluster
+) -> None:
+    url = empty.url(FAR).replace("postgresql:", "postgresql+globaldb:", 1)
+    engine = sqlalchemy.create_engine(url, connect_args=dict(NEARBY))
+
+    def work(*, write: bool) -> tuple[int, str | None]:
+        with globaldb.session() as work:
+            if write:
+                with engine.begin() as conn:
+                    conn.execute(sqlalchemy.text("INSERT INTO r_t VALUES (1)"))
+            with engine.connect() as conn:
+                found = conn.execute(sqlalchemy.text(COUNT)).scalar_one()
+            return int(found), work.token
+
+    with ThreadPoolExecutor(1) as thread:
+        mine = thread.submit(work, write=True).result()
+        theirs = thread.submit(work, write=False).result()
+    assert (mine[0], theirs[0]) == (1, 0)
+    assert mine[1] is not None
+    assert theirs[1] is None
+    engine.dispose()
+
+
+def test_an_orm_session_that_comes_back_to_a_connection_takes_along_what_it_wrote(
+    writer: Connection, other: Connection
+) -> None:
+    known, info = Causality(), dict[str, Any]()
+
+    def in_a_thread(conn: Connection, act: Callable[[Connection], object]) -> object:
+        def work() -> object:
+            known.learn(conn.session)
+            known.join(conn.session, info)
+            found = act(conn)
+            known.tell(conn.session)
+            return found
+
+        return Context().run(work)
+
+    assert in_a_thread(other, count) == 0
+    in_a_thread(writer, put)
+    assert in_a_thread(other, count) == 1
+
+
+def test_an_orm_session_of_two_clusters_keeps_what_it_wrote_to_each(
+    empty: Lab,
+    connect: Callable[..., Connection],
+    writer: Connection,
+    other: Connection,
+) -> None:
+    known, info = Causality(), dict[str, Any]()
+
+    def write() -> None:
+        with cluster(empty, token_secret="another", **NEARBY) as second:
+            for conn in (writer, connect(second)):
+                known.join(conn.session, info)
+                put(conn)
+                known.tell(conn.session)
+
+    Context().run(write)
+    known.join(other.session, info)
+    assert count(other) == 2
+
+
+def test_a_connection_forgets_what_it_was_only_told(
+    connect: Callable[..., Connection], writer: Connection, other: Connection
+) -> None:
+    with globaldb.session():
+        put(writer)
+        # It hears of it, and looks at nothing.
+        other.explain_route(COUNT)
+        assert other.session.books.floor is not None
+    with globaldb.session():
+        assert count(other) == 0
+        assert count(writer) == 1
+    assert other.session.books.floor is None
+
+
+def test_a_connection_keeps_what_it_did_itself(
+    connect: Callable[..., Connection], writer: Connection
+) -> None:
+    with globaldb.session():
+        put(writer)
+        # It hears of another's, and looks at nothing.
+        put(connect())
+        writer.explain_route(COUNT)
+    assert count(writer) == 2
+    with globaldb.session():
+        assert count(writer) == 2
+
+
+def test_a_connection_keeps_what_it_saw_before_it_was_told(
+    connect: Callable[..., Connection], writer: Connection, other: Connection
+) -> None:
+    [node] = (
+        each.state
+        for each in other.session.cluster.nodes.values()
+        if each.state.region == FAR
+    )
+    books = other.session.books
+    with globaldb.session():
+        assert count(other) == 0
+        assert node.position is not None
+        # It leaves that reader, so the next one must not be behind it.
+        assert books.left(Position(node.position), time.monotonic())
+        seen = books.floor
+        put(writer)
+        other.explain_route(COUNT)
+        assert books.floor != seen
+    with globaldb.session():
+        other.explain_route(COUNT)
+        assert books.floor == seen
+
+
+def test_what_is_told_behind_its_end_the_one_around_it_hears(
+    writer: Connection, other: Connection
+) -> None:
+    put(writer)
+    with globaldb.session() as outer:
+        ended = PieceOfWork(current())
+        ended.close()
+        # A thread that was in it a moment ago.
+        ended.tell(writer.session.cluster, writer.session.books, since=None)
+        assert count(other) == 1
+    assert outer.token is not None
+
+
+def test_one_inside_another_inherits_and_tells(
+    connect: Callable[..., Connection],
+) -> None:
+    with globaldb.session() as outer:
+        with globaldb.session():
+            put(connect())
+        assert count(connect()) == 1
+        before = outer.token
+        with globaldb.session() as inner:
+            assert inner.token is None
+            assert globaldb.current_token() is not None
+            assert count(connect()) == 1
+            put(connect())
+        assert count(connect()) == 2
+        with globaldb.session() as idle:
+            pass
+    assert idle.token is None
+    assert outer.token != before
+
+
+def test_it_may_end_in_another_context_than_it_began_in(
+    connect: Callable[..., Connection],
+) -> None:
+    def generator() -> Iterator[int]:
+        with globaldb.session():
+            put(connect())
+            yield count(connect())
+
+    steps = generator()
+    assert next(steps) == 1
+    copy_context().run(steps.close)
+    assert globaldb.current_token() is None
+    assert count(connect()) == 0
+
+
+def test_each_piece_of_work_begins_once() -> None:
+    with globaldb.session() as work:
+        pass
+    with pytest.raises(globaldb.ProgrammingError, match="begun before"):
+        work.__enter__()
+
+
+# The way of a statement.
+
+
+def test_reads_stay_on_the_short_way_until_somebody_writes(
+    writer: Connection, other: Connection
+) -> None:
+    with globaldb.session():
+        count(other)
+        hot = other.session.hot
+        assert hot is not None
+        count(other)
+        assert other.session.hot is hot
+        put(writer)
+        assert count(other) == 1
+        assert other.last_route.role is Role.WRITER
+
+
+def test_eventual_reads_stay_on_it_whoever_writes(
+    writer: Connection, other: Connection
+) -> None:
+    other.consistency = "eventual"
+    with globaldb.session():
+        put(writer)
+        assert count(other) == 0
+        hot = other.session.hot
+        assert hot is not None
+        assert count(other) == 0
+        assert other.session.hot is hot
+
+
+# Tokens that others bring.
+
+
+def test_what_cannot_be_used_is_ignored_and_logged_with_its_reason(
+    writer: Connection, other: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "globaldb")
+    with globaldb.session() as work:
+        put(writer)
+    assert work.token is not None
+    unsigned = work.token[:-43]
+    for token, reason in (
+        ("rubbish", "damaged"),
+        (work.token[:-1] + "?", "damaged"),
+        (work.token[:-9] + "A" * 9, "forged"),
+        (unsigned, "unsigned"),
+        ("~".join([work.token] * 9), "too_many"),
+        ("x" * 5000, "too_long"),
+        (work.token.replace(".", ".x", 1), "damaged"),
+    ):
+        caplog.clear()
+        with globaldb.session(token):
+            assert count(other) == 0
+            assert globaldb.current_token() is None
+        assert f"token_ignored reason={reason}" in caplog.text
+
+
+def test_a_token_that_comes_while_others_are_looked_at_counts(
+    writer: Connection, other: Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "globaldb")
+    with globaldb.session() as before:
+        put(writer)
+    good = before.token
+    assert good is not None
+    with globaldb.session(good[:-9] + "A" * 9) as work:
+
+        def comes(_: logging.LogRecord) -> bool:
+            work.observe(good)
+            return True
+
+        caplog.handler.addFilter(comes)
+        try:
+            count(other)
+        finally:
+            caplog.handler.removeFilter(comes)
+        assert count(other) == 1
+
+
+def test_what_is_good_beside_it_counts(writer: Connection, other: Connection) -> None:
+    with globaldb.session() as work:
+        put(writer)
+    with globaldb.session(f"rubbish~{work.token}"):
+        assert count(other) == 1
+
+
+def test_a_function_may_ask_to_be_told(writer: Connection, other: Connection) -> None:
+    with globaldb.session() as work:
+        put(writer)
+    assert work.token is not None
+    with pytest.raises(globaldb.TokenError) as caught:
+        globaldb.session("rubbish", invalid="raise")
+    assert caught.value.reason == "damaged"
+    forged = work.token[:-9] + "A" * 9
+    with globaldb.session(forged, invalid="raise"):
+        with pytest.raises(globaldb.TokenError) as caught:
+            count(other)
+    assert caught.value.reason == "forged"
+    with pytest.raises(globaldb.ProgrammingError, match="invalid"):
+        globaldb.session(invalid="shout")
+
+
+def test_what_came_is_handed_on_although_nothing_was_written(
+    writer: Connection, other: Connection
+) -> None:
+    with globaldb.session() as work:
+        put(writer)
+    with globaldb.session(work.token) as reading:
+        assert globaldb.current_token() == work.token
+        assert reading.token is None
+
+
+def test_several_clusters_take_their_own(
+    empty: Lab, writer: Connection, other: Connection, shared_labs: Callable[[str], Lab]
+) -> None:
+    second = shared_labs("mariadb")
+    second.restore()
+    mysql_table(second, "w_t")
+    for region in second.spec.regions:
+        second.latency(FAR, region, 0.0 if region == FAR else 0.1)
+    second.lag(FAR, 600.0)
+    with ExitStack() as stack:
+        shop = stack.enter_context(cluster(second, **NEARBY))
+        first, there, new = (stack.enter_context(shop.connect()) for _ in range(3))
+        with globaldb.session() as work:
+            put(writer)
+            with first.cursor() as cur:
+                cur.execute("INSERT INTO w_t VALUES (1)")
+            assert value(there, THERE) == 1
+        assert work.token is not None
+        assert len(work.token.split("~")) == 2
+        with globaldb.session(work.token, invalid="raise") as next_one:
+            assert count(other) == 1
+        # What it says of the one that was not used is kept.
+        assert next_one.token is not None
+        assert len(next_one.token.split("~")) == 2
+        assert value(new, THERE) == 0
+        with globaldb.session(next_one.token, invalid="raise"):
+            assert value(new, THERE) == 1
+    second.restore()
+
+
+def test_a_forked_child_goes_on_with_it_by_itself(empty: Lab) -> None:
+    program = """
+        import os, sys, threading, globaldb
+        url = sys.argv[1] + "&autocommit=on&latency_factor=1"
+        conn, other = globaldb.connect(url), globaldb.connect(url)
+        count = lambda: other.execute("SELECT count(*) FROM r_t").fetchone()[0]
+        put = lambda: conn.execute("INSERT INTO r_t VALUES (1)")
+        with globaldb.session() as work:
+            put()
+            child = os.fork()
+            if child == 0:
+                assert count() == 1
+                put()
+                assert count() == 2 and work.token is not None
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            assert work.token is not None
+        conn.close(); other.close()
+        """
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(program), empty.url(FAR)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": "."},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
