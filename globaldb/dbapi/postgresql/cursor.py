@@ -20,6 +20,7 @@ from globaldb.dbapi.postgresql.story import Story, closed_error, raise_both
 from globaldb.dbapi.postgresql.work import CursorWork, source_of
 from globaldb.drivers.psycopg import trace, translate as errors, wire
 from globaldb.runtime import flow
+from globaldb.runtime.causality import here
 from globaldb.runtime.flow.outcome import traces
 from globaldb.runtime.shell import drive
 
@@ -98,6 +99,7 @@ class RoutedCursor(psycopg.Cursor[Any]):
             hot is None
             or not statement.plain
             or hot.version != session.cluster.topology.version
+            or hot.latest is not here().latest
         ):
             return False
         lease = hot.node.pool.try_checkout()
