@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from sqlalchemy import event, util
+from sqlalchemy import event, exc, util
 from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import AssertionPool, NullPool, StaticPool
@@ -20,12 +21,13 @@ from globaldb.sqlalchemy.pool import RoutedPool
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sqlalchemy.engine import URL, Connection, Engine
+    from sqlalchemy.engine import URL, Connection, Dialect, Engine
     from sqlalchemy.pool import Pool
 
     from globaldb.dbapi.cluster import Cluster
 
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+_QUERY: Final = re.compile(r"\s*(?:SELECT|WITH|VALUES)\s", re.IGNORECASE)
 _AS_IT_IS: Final[AbstractContextManager[Any]] = nullcontext()
 #: Pools that keep no more than one connection.
 _POOLS_OF_ONE = (NullPool, StaticPool, AssertionPool)
@@ -47,6 +49,9 @@ class RoutedDialect(DefaultDialect):
     #: Says of a text that it asks what tables there are, and how they are made.
     asks_for_schema: ClassVar[Any]
 
+    #: The stock dialects for asyncio.
+    for_asyncio: ClassVar[str]
+
     #: What ``create_engine`` was told of pools.
     limits: Mapping[str, Any] = _NOTHING
     #: The cluster connected to last, and what its configuration was made of.
@@ -57,6 +62,16 @@ class RoutedDialect(DefaultDialect):
         """Return the pool for engines that name none."""
         del url
         return RoutedPool
+
+    @classmethod
+    def get_async_dialect_cls(cls, url: URL) -> type[Dialect]:
+        """Raise `InvalidRequestError`: engines for asyncio are still to come."""
+        raise exc.InvalidRequestError(
+            f"{url.drivername} has no engine for asyncio yet. Use create_engine() with "
+            "the same URL and call it in threads (asyncio.to_thread(), endpoints that "
+            f"are plain functions); or {cls.for_asyncio} for what may go straight to "
+            "one node"
+        )
 
     @classmethod
     def engine_created(cls, engine: Engine) -> None:
@@ -95,8 +110,16 @@ class RoutedDialect(DefaultDialect):
         """Learn what kind of server it is, from the nearest."""
         routed: Any = connection.connection.dbapi_connection
         stock: Any = super()
+        if routed.session.transaction.active:
+            # Whoever made the connection has begun it, and has settings in it.
+            stock.initialize(connection)
+            return
         before = self.detect_autocommit_setting(routed)
         self.set_autocommit(routed, value=True)
+        streams = connection.get_execution_options().get("stream_results")
+        if streams or self.server_side_cursors:
+            # Outside a transaction there are no server-side cursors.
+            connection.execution_options(stream_results=False)
         try:
             with routed.using(consistency="eventual"):
                 stock.initialize(connection)
@@ -106,6 +129,18 @@ class RoutedDialect(DefaultDialect):
     def set_autocommit(self, connection: Any, *, value: bool) -> None:
         """Set whether each statement of *connection* is its own transaction."""
         raise NotImplementedError
+
+    def get_default_isolation_level(self, dbapi_conn: Any) -> Any:
+        """Return the level that connections have which ask for none.
+
+        It is the engine's own, if it has one: SQLAlchemy compares them, and outside a
+        transaction the server does not know of it.
+        """
+        own = self._on_connect_isolation_level
+        if own is not None and own != "AUTOCOMMIT":
+            return own
+        stock: Any = super()
+        return stock.get_default_isolation_level(dbapi_conn)
 
     def cluster(self, options: Mapping[str, Any]) -> Cluster:
         """Return the process's cluster of *options*."""
@@ -153,8 +188,12 @@ class RoutedDialect(DefaultDialect):
         stock.do_close(dbapi_connection)
 
     def do_ping(self, dbapi_connection: Any) -> Any:
-        """Say that the connection is good: a lost one below it is replaced."""
-        del dbapi_connection
+        """Say that the connection is good: a lost one below it is replaced.
+
+        Raises what using a closed one does.
+        """
+        with dbapi_connection.story():
+            dbapi_connection.session.refuse_closed()
         return True
 
     # Statements.
@@ -164,7 +203,8 @@ class RoutedDialect(DefaultDialect):
     ) -> None:
         """Execute with the options that the statement and its connection have."""
         stock: Any = super()
-        with self._using(cursor, statement, context):
+        using = self._using(cursor, statement, context, parameters)
+        with using, self.causality.by_itself(cursor.connection.session):
             stock.do_execute(cursor, statement, parameters, context)
 
     def do_execute_no_params(
@@ -172,7 +212,8 @@ class RoutedDialect(DefaultDialect):
     ) -> None:
         """Execute a text as it is."""
         stock: Any = super()
-        with self._using(cursor, statement, context):
+        using = self._using(cursor, statement, context)
+        with using, self.causality.by_itself(cursor.connection.session):
             stock.do_execute_no_params(cursor, statement, context)
 
     def do_executemany(
@@ -180,15 +221,18 @@ class RoutedDialect(DefaultDialect):
     ) -> None:
         """Execute with many sets of parameters."""
         stock: Any = super()
-        with self._using(cursor, statement, context):
+        using = self._using(cursor, statement, context)
+        with using, self.causality.by_itself(cursor.connection.session):
             stock.do_executemany(cursor, statement, parameters, context)
 
     def _using(
-        self, cursor: Any, statement: str, context: Any
+        self, cursor: Any, statement: str, context: Any, parameters: Any = ()
     ) -> AbstractContextManager[Any]:
         given = _NOTHING if context is None else context.execution_options
         options = _NOTHING if NAMES.isdisjoint(given) else wanted(given)
-        if self.asks_for_schema(statement):
+        if self.asks_for_schema(statement) and not _names_a_query(
+            statement, parameters
+        ):
             # Who asks is about to change it, or to build on it: no old answer will do.
             options = {"route": "writer", **options}
         if not options:
@@ -209,6 +253,13 @@ class RoutedDialect(DefaultDialect):
         """Take options for an engine; refuse those that begin as ours and are none."""
         refuse_unknown(opts)
         super().set_engine_execution_options(engine, opts)
+
+
+def _names_a_query(statement: str, parameters: Any) -> bool:
+    """Whether it is asked if a query is a table: pandas does, with what it is to read."""
+    values = parameters.values() if isinstance(parameters, dict) else parameters
+    names = [*statement.split("`")[1::2], *values]
+    return any(isinstance(name, str) and _QUERY.match(name) for name in names)
 
 
 def _joined(session: Session, _: Any, connection: Connection) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 import pymysql
 from sqlalchemy.dialects.mysql.mariadb import MariaDBDialect
 from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
 
-from globaldb.errors import Error
 from globaldb.sqlalchemy.dialect import RoutedDialect
 
 if TYPE_CHECKING:
@@ -35,6 +33,7 @@ class MysqlDialect(RoutedDialect, MySQLDialect_pymysql):
 
     supports_statement_cache = True
     routed_engine = "mysql"
+    for_asyncio = "mysql+aiomysql or mysql+asyncmy"
     objects = frozenset(("cursorclass", "conv"))
     asks_for_schema = staticmethod(_asks_for_schema)
 
@@ -61,26 +60,18 @@ class MysqlDialect(RoutedDialect, MySQLDialect_pymysql):
         """Do nothing: the connections to nodes have their character set already."""
         return None
 
-    def do_begin(self, dbapi_connection: Any) -> None:
-        """Begin; learn first where the writer is, if only the writer would do.
-
-        A ROLLBACK, with which SQLAlchemy ends what has only read, tells no position
-        here: whoever has read at the writer would have to go on reading there.
-        """
-        super().do_begin(dbapi_connection)
-        if dbapi_connection.session.books.position_unknown:
-            with suppress(Error):
-                # Asking for it is what makes it known.
-                str(dbapi_connection.token)
-
     def set_autocommit(self, connection: Any, *, value: bool) -> None:
         """Set whether each statement of *connection* is its own transaction."""
         connection.autocommit(value)
 
     def is_disconnect(self, e: Any, connection: Any, cursor: Any) -> bool:
         """Say whether the session is over: a connection lost below it is replaced."""
-        del e, cursor
-        return connection is not None and not connection.open
+        del cursor
+        # SQLAlchemy's recipe for repeating hands over a connection of SQLAlchemy's own,
+        # or none: PyMySQL numbers this one error 0.
+        if isinstance(e, pymysql.err.InterfaceError) and e.args[:1] == (0,):
+            return True
+        return not getattr(connection, "open", True)
 
 
 class MariadbDialect(MariaDBDialect, MysqlDialect):

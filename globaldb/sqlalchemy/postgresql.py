@@ -32,6 +32,7 @@ class PostgresqlDialect(RoutedDialect, PGDialect_psycopg):
 
     supports_statement_cache = True
     routed_engine = "postgresql"
+    for_asyncio = "postgresql+psycopg or postgresql+asyncpg"
     objects = frozenset(("row_factory", "cursor_factory", "context"))
     asks_for_schema = staticmethod(_asks_for_schema)
     connection_characteristics = PGDialect_psycopg.connection_characteristics.union(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.engine import Engine
+from sqlalchemy.exc import ArgumentError, UnboundExecutionError
+from sqlalchemy.orm import scoped_session
 
 from globaldb.dbapi.repeat import repeated
 
@@ -18,7 +20,7 @@ T = TypeVar("T")
 
 
 def run_transaction(
-    source: Engine | sessionmaker[Any],
+    source: Engine | sessionmaker[Any] | scoped_session[Any],
     function: Callable[[Any], T],
     *,
     retries: int = 5,
@@ -32,15 +34,25 @@ def run_transaction(
     back and called again, as `globaldb.run_transaction` says.
 
     Objects of the session are read before it ends, or detached: return values, ids.
+    A `scoped_session` lends what it makes sessions with: its own is left alone.
+
+    Raises `ArgumentError` for a *source* that is not bound to one engine.
     """
     if isinstance(source, Engine):
         return _repeat(source, _transaction, function, retries, timeout)
-    with source() as session:
-        # Where its statements go; the connection below serves every attempt.
-        engine = session.get_bind()
+    sessions = source.session_factory if isinstance(source, scoped_session) else source
+    try:
+        with sessions() as session:
+            # Where its statements go; the connection below serves every attempt.
+            engine = session.get_bind()
+    except UnboundExecutionError as error:
+        raise ArgumentError(
+            "run_transaction repeats a transaction of one database, and these sessions "
+            "are bound to none, or to one for each table: give sessionmaker(engine)"
+        ) from error
 
     def in_session(connection: Connection, work: Callable[[Session], T]) -> T:
-        with source(bind=connection) as each, each.begin():
+        with sessions(bind=connection) as each, each.begin():
             return work(each)
 
     return _repeat(engine, in_session, function, retries, timeout)

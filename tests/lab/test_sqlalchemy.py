@@ -3,140 +3,40 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from contextvars import Context
-from functools import cache
-from itertools import combinations
-from typing import Any
 
 import pytest
-from promises import until
+import sqlalchemy_shop
 from sqlalchemy import (
     Connection,
     Engine,
-    ForeignKey,
     MetaData,
     QueuePool,
-    String,
     create_engine,
-    delete,
     exc,
-    func,
     insert,
     select,
     text,
 )
-from sqlalchemy.orm import (
-    DeclarativeBase,
-    Mapped,
-    Session,
-    mapped_column,
-    relationship,
-    selectinload,
-    sessionmaker,
+from sqlalchemy.orm import Session, scoped_session, selectinload, sessionmaker
+from sqlalchemy_shop import (
+    COUNT,
+    FAR,
+    Cart,
+    at_the_reader,
+    engine_of,
+    once,
+    routed,
+    url_of,
 )
 
 import globaldb
 from benchmarks.meter import Meter
-from globaldb.core.topology import Role
 from globaldb.lab import Lab
-from globaldb.sqlalchemy import reader, run_transaction, writer
+from globaldb.sqlalchemy import run_transaction, writer
 
-FAR = "ap-south-1"
-#: Seconds between regions: how many trips there are does not depend on it.
-RTT = 0.03
-
-
-class Base(DeclarativeBase):
-    pass
-
-
-class Cart(Base):
-    __tablename__ = "sa_carts"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    label: Mapped[str] = mapped_column(String(50))
-    lines: Mapped[list[Line]] = relationship()
-
-
-class Line(Base):
-    __tablename__ = "sa_lines"
-
-    id: Mapped[int] = mapped_column(primary_key=True)
-    cart_id: Mapped[int] = mapped_column(ForeignKey("sa_carts.id"))
-    what: Mapped[str] = mapped_column(String(50))
-
-
-#: What has nothing to do with the kind of server needs only one to show it.
-once = pytest.mark.parametrize("engine", ["postgresql"], indirect=True, scope="session")
-
-COUNT = select(func.count()).select_from(Cart)
-
-
-def url_of(lab: Lab, region: str = FAR) -> str:
-    name = "postgresql" if lab.spec.engine == "postgresql" else lab.spec.engine
-    _, _, rest = lab.url(region).partition("://")
-    return f"{name}+globaldb://{rest}"
-
-
-@contextmanager
-def engine_of(lab: Lab, **arguments: Any) -> Iterator[Engine]:
-    """An engine in the far region, whose monitor keeps quiet."""
-    engine = create_engine(
-        url_of(lab), connect_args={"probe_interval": 60}, **arguments
-    )
-    with engine.connect() as connection:
-        topology = routed(connection).session.cluster
-        until(lambda: all(n.reachable for n in topology.topology.nodes.values()))
-        until(lambda: topology.catalog.present or lab.spec.engine != "postgresql")
-    yield engine
-    topology.close()
-
-
-def routed(connection: Any) -> Any:
-    return connection.connection.dbapi_connection
-
-
-@pytest.fixture(scope="module")
-def engines(shared_labs: Callable[[str], Lab]) -> Iterator[Callable[[str], Engine]]:
-    """The engine of this module for each kind of server."""
-    with ExitStack() as stack:
-
-        @cache
-        def of(name: str) -> Engine:
-            engine = stack.enter_context(engine_of(shared_labs(name)))
-            Base.metadata.create_all(engine)
-            return engine
-
-        yield of
-
-
-@pytest.fixture
-def shop(engine_lab: Lab, engines: Callable[[str], Engine]) -> Engine:
-    """A shop with two carts that every reader has, its regions closer than they are."""
-    for one, other in combinations(engine_lab.spec.regions, 2):
-        engine_lab.latency(one, other, RTT)
-    engine = engines(engine_lab.spec.engine)
-    with Session(engine) as session:
-        session.execute(delete(Line))
-        session.execute(delete(Cart))
-        session.add(Cart(id=1, label="first", lines=[Line(what="tea")]))
-        session.add(Cart(id=2, label="second"))
-        session.commit()
-    at_the_reader(engine)
-    return engine
-
-
-def at_the_reader(engine: Engine) -> None:
-    """Wait until the reader shows everything, and its answers need no writer."""
-
-    def local() -> bool:
-        with Session(engine) as session:
-            session.scalars(select(Cart)).all()
-            return bool(routed(session.connection()).last_route.role is Role.READER)
-
-    until(local)
+# Fixtures.
+engines, shop = sqlalchemy_shop.engines, sqlalchemy_shop.shop
 
 
 def view(engine: Engine) -> list[str]:
@@ -220,6 +120,22 @@ def test_a_connection_open_meanwhile_sees_it_too(engine_lab: Lab, shop: Engine) 
 
 
 @once
+def test_connections_that_commit_each_statement_know_of_each_other_at_once(
+    engine_lab: Lab, shop: Engine
+) -> None:
+    engine_lab.lag(FAR, 0.5)
+    alone = shop.execution_options(isolation_level="AUTOCOMMIT")
+    with alone.connect() as kept, alone.connect() as other:
+        assert other.scalar(COUNT) == 2
+        kept.execute(insert(Cart).values(id=3, label="third"))
+        assert other.scalar(COUNT) == 3
+        with shop.begin() as transaction:
+            assert transaction.scalar(COUNT) == 3
+            transaction.execute(insert(Cart).values(id=4, label="fourth"))
+        assert kept.scalar(COUNT) == 4
+
+
+@once
 def test_a_session_goes_on_in_another_thread_and_sees_its_own(
     engine_lab: Lab, shop: Engine
 ) -> None:
@@ -249,80 +165,48 @@ def test_what_one_thread_wrote_keeps_no_other_from_its_reader(
     assert [cost.wide for cost in costs] == [0]
 
 
-def role(
-    engine: Engine,
-    *connection: Any,
-    statement: Any = COUNT,
-    **options: Any,
-) -> str:
-    """Where a statement runs on a new connection that knows of nothing yet."""
-
-    def run() -> str:
-        with engine.connect() as each:
-            for option in connection:
-                option(each)
-            each.execute(statement, execution_options=options)
-            return str(routed(each).last_route.role.value)
-
-    return Context().run(run)
+def test_a_new_engine_streams_on_its_very_first_connection(shop: Engine) -> None:
+    with pytest.warns(exc.SADeprecationWarning, match="server_side_cursors"):
+        engine = create_engine(
+            shop.url, connect_args={"probe_interval": 60}, server_side_cursors=True
+        )
+    with engine.connect() as connection:
+        result = connection.execute(select(Cart.label).order_by(Cart.id))
+        assert result.context._is_server_side
+        assert result.scalars().all() == ["first", "second"]
 
 
-def test_an_option_holds_for_a_statement_a_connection_and_an_engine(
-    shop: Engine,
+@pytest.mark.parametrize("level", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_an_engine_knows_the_isolation_level_that_is_its_own(
+    shop: Engine, level: str
 ) -> None:
-    assert role(shop) == "reader"
-    assert role(shop, statement=writer(COUNT)) == "writer"
-    assert role(shop, writer) == "writer"
-    assert role(shop, writer, globaldb_route="reader") == "reader"
-    assert role(writer(shop)) == "writer"
-    assert role(writer(shop), reader) == "reader"
-    assert role(shop) == "reader"
+    engine = create_engine(
+        shop.url, connect_args={"probe_interval": 60}, isolation_level=level
+    )
+    with engine.connect() as connection:
+        assert connection.default_isolation_level == level
+        assert connection.get_isolation_level() == level
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="READ UNCOMMITTED")
+        assert connection.get_isolation_level() == "READ UNCOMMITTED"
+    with engine.connect() as connection:
+        assert connection.get_isolation_level() == level
+
+
+def test_an_engine_that_names_no_isolation_level_has_the_servers(shop: Engine) -> None:
+    usual = {"postgresql": "READ COMMITTED"}.get(shop.name, "REPEATABLE READ")
+    for level in (None, "AUTOCOMMIT"):
+        named = {} if level is None else {"isolation_level": level}
+        engine = create_engine(shop.url, connect_args={"probe_interval": 60}, **named)
+        with engine.connect() as connection:
+            assert connection.default_isolation_level == usual
 
 
 @once
-def test_what_postgresql_calls_readonly_stays_local_and_refuses_writes(
-    shop: Engine,
-) -> None:
-    readonly = shop.execution_options(postgresql_readonly=True)
-    assert role(readonly) == "reader"
-    with readonly.connect() as connection:
-        with pytest.raises(exc.DBAPIError, match="read-only"):
-            connection.execute(text("DELETE FROM sa_lines"))
-
-
-@once
-def test_every_option_arrives(shop: Engine) -> None:
-    given = {
-        "globaldb_consistency": "eventual",
-        "globaldb_region": "ap-southeast-2",
-        "globaldb_max_staleness": "1h",
-        "globaldb_timeout": "20s",
-        "globaldb_transaction_reads": "local",
-    }
-    with shop.connect().execution_options(**given) as connection:
-        connection.execute(COUNT)
-        assert routed(connection).last_route.region == "ap-southeast-2"
-        with pytest.raises(exc.ProgrammingError, match="route is 'nowhere'"):
-            connection.execute(COUNT.execution_options(globaldb_route="nowhere"))
-
-
-def test_a_deadline_is_kept(engine_lab: Lab, shop: Engine) -> None:
-    sleep = "pg_sleep" if engine_lab.spec.engine == "postgresql" else "sleep"
-    with shop.connect() as connection:
-        with pytest.raises(exc.DBAPIError) as caught:
-            connection.execute(
-                text(f"SELECT {sleep}(60)"), execution_options={"globaldb_timeout": 0.3}
-            )
-    assert isinstance(caught.value.orig, globaldb.DeadlineExceededError)
-
-
-@once
-def test_an_option_that_there_is_not_is_refused(shop: Engine) -> None:
-    with pytest.raises(exc.ArgumentError, match="did you mean 'globaldb_route'"):
-        shop.execution_options(globaldb_rute="writer")
-    with shop.connect() as connection:
-        with pytest.raises(exc.ArgumentError, match="globaldb_consistency"):
-            connection.execution_options(globaldb_consistence="global")
+def test_an_engine_for_asyncio_says_what_to_use_meanwhile(shop: Engine) -> None:
+    with pytest.raises(exc.InvalidRequestError, match="has no engine for asyncio yet"):
+        # What create_async_engine() does, which cannot be imported without greenlet.
+        create_engine(shop.url, _is_async=True)
 
 
 def test_rows_are_streamed(engine_lab: Lab, shop: Engine) -> None:
@@ -422,6 +306,25 @@ def test_a_function_of_an_engine_is_committed_once(shop: Engine) -> None:
     with shop.connect() as connection:
         found = connection.execute(text("SELECT label FROM sa_carts WHERE id = 1"))
         assert found.scalar_one() == "once"
+
+
+@once
+def test_a_scoped_session_lends_what_it_makes_sessions_with(shop: Engine) -> None:
+    scoped = scoped_session(sessionmaker(shop))
+    mine = scoped()
+
+    def count(session: Session) -> int:
+        assert session is not mine
+        return int(session.execute(COUNT).scalar_one())
+
+    assert run_transaction(scoped, count) == 2
+    assert scoped() is mine
+    scoped.remove()
+
+
+def test_sessions_that_are_bound_to_no_engine_are_refused_in_words() -> None:
+    with pytest.raises(exc.ArgumentError, match=r"give sessionmaker\(engine\)"):
+        run_transaction(sessionmaker(binds={}), print)
 
 
 @once
