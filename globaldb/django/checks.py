@@ -50,7 +50,11 @@ def check_middleware(
     app_configs: Sequence[AppConfig] | None,  # noqa: ARG001 - as Django calls it
     **kwargs: Any,  # noqa: ARG001 - as above
 ) -> Iterable[CheckMessage]:
-    """Check that a user sees after a redirect what was written before it (W002)."""
+    """Check that a user sees after a redirect what was written before it.
+
+    W002: the middleware is missing, or in the wrong place. W004: what it keeps in users'
+    sessions comes too late.
+    """
     middleware = list(settings.MIDDLEWARE)
     if not middleware or not any(_wrappers()):
         return []
@@ -63,9 +67,10 @@ def check_middleware(
                 id="globaldb.W002",
             )
         ]
-    in_session = getattr(settings, "GLOBALDB_TOKEN_STORE", "cookie") == "session"
+    if getattr(settings, "GLOBALDB_TOKEN_STORE", "cookie") == "session":
+        return _about_sessions()
     place = middleware.index(_MIDDLEWARE)
-    if in_session or _SESSIONS not in middleware[:place]:
+    if _SESSIONS not in middleware[:place]:
         return []
     return [
         CheckWarning(
@@ -73,6 +78,19 @@ def check_middleware(
             "after CausalityMiddleware has looked.",
             hint=f"Put {_MIDDLEWARE!r} first in MIDDLEWARE.",
             id="globaldb.W002",
+        )
+    ]
+
+
+def _about_sessions() -> list[CheckMessage]:
+    if not _sessions_in_database():
+        return []
+    return [
+        CheckWarning(
+            "GLOBALDB_TOKEN_STORE is 'session', and users' sessions are kept in a "
+            "database: they are read before it is known how fresh they have to be.",
+            hint="Leave GLOBALDB_TOKEN_STORE at 'cookie'.",
+            id="globaldb.W004",
         )
     ]
 
@@ -92,11 +110,14 @@ def _twice(alias: str, other: str) -> CheckMessage:
     )
 
 
+def _sessions_in_database() -> bool:
+    engine: str = settings.SESSION_ENGINE
+    return engine.endswith((".db", ".cached_db", "globaldb.django.sessions"))
+
+
 def _about_consistency(alias: str, config: Config) -> list[CheckMessage]:
-    engine = getattr(settings, "SESSION_ENGINE", "")
-    kept_there = engine.endswith((".db", ".cached_db"))
     lax = config.consistency is not None and config.consistency.value == "eventual"
-    if not (kept_there and lax):
+    if not (lax and _sessions_in_database()):
         return []
     return [
         CheckWarning(

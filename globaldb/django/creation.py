@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from django.db.backends.base.creation import BaseDatabaseCreation
 
@@ -13,17 +13,18 @@ if TYPE_CHECKING:
 class GlobaldbCreation(BaseDatabaseCreation):
     """The part of a ``DatabaseCreation`` that knows of pools and readers."""
 
+    #: What `_destroy_test_db` closes the connection with, told to Django (6.1) itself.
+    destroy_test_db_connection_close_method: ClassVar[str | None] = "close_cluster"
+
     @property
     def _wrapper(self) -> GlobaldbWrapper:
         return cast("GlobaldbWrapper", self.connection)
 
-    def create_test_db(self, *args: Any, **kwargs: Any) -> str:
-        """Create the database for tests; they read at the writer unless told not to.
-
-        See ``TEST["GLOBALDB_ROUTE"]`` in docs/howto/django.md.
-        """
+    def _create_test_db(self, *args: Any, **kwargs: Any) -> str:
+        # Tests read at the writer unless told not to, from the first connection on.
         self._wrapper.is_tested(now=True)
-        return super().create_test_db(*args, **kwargs)
+        name: str = super()._create_test_db(*args, **kwargs)  # type: ignore[misc]
+        return name
 
     def setup_worker_connection(self, _worker_id: int) -> None:
         """Use the copy of the database that is this process's."""

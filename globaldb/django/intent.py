@@ -7,10 +7,11 @@ there is, and it stands until something asks for a database to *read* from.
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import router
 
@@ -20,6 +21,11 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
     from django.db.models import Model
     from django.db.models.sql.compiler import SQLCompiler
+
+#: Who asks where it would write, and writes nothing: the admin, for a page that shows what
+#: would be deleted. Where that is confirmed it decides, with the same function.
+_SHOWING: Final = "get_deleted_objects"
+_SAFE: Final = ("GET", "HEAD")
 
 _about_to_write: ContextVar[bool] = ContextVar("globaldb_about_to_write", default=False)
 
@@ -36,15 +42,22 @@ class WriteIntentRouter:
 
     def db_for_write(self, model: type[Model], **hints: Any) -> None:  # noqa: ARG002 - as Django has it
         """Take note that what is read next decides about a write."""
-        _about_to_write.set(True)
+        # Django's router, and who has asked it.
+        asking = sys._getframe(2)  # noqa: SLF001 - Django tells no other way
+        shows = asking.f_code.co_name == _SHOWING and (
+            getattr(asking.f_locals.get("request"), "method", None) in _SAFE
+        )
+        _about_to_write.set(not shows)
 
 
 def watch_router() -> None:
     """See to it that the router tells what it is asked for."""
     routers = router.routers
-    if not any(isinstance(each, WriteIntentRouter) for each in routers):
+    if not (routers and type(routers[0]) is WriteIntentRouter):
         # Those behind it may know the answer, and then nobody else is asked.
         routers.insert(0, WriteIntentRouter())
+        # Tests have other routers for a while: nobody told when it was over.
+        forget()
 
 
 def forget() -> None:
@@ -53,14 +66,24 @@ def forget() -> None:
 
 
 @contextmanager
-def as_intended(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """Have what *connection* reads in the block read where it is about to be written."""
-    if not _about_to_write.get():
+def as_intended(
+    connection: BaseDatabaseWrapper, model: type[Model] | None
+) -> Iterator[None]:
+    """Have what *connection* reads of *model* read where it is about to be written."""
+    watch_router()
+    if not (_about_to_write.get() or _is_about_migrations(model)):
         yield
         return
-    connection.ensure_connection()
+    if connection.connection is None:
+        # Whoever forbids queries forbids cursors, and says so.
+        connection.cursor().close()
     with connection.connection.using(route="writer"):
         yield
+
+
+def _is_about_migrations(model: type[Model] | None) -> bool:
+    """Whether the rows of *model* say what was migrated: no old answer will do."""
+    return model is not None and model._meta.app_label == "migrations"  # noqa: SLF001 - Django's own name for it
 
 
 @cache
@@ -73,7 +96,7 @@ def reading(compiler: type[SQLCompiler]) -> type[SQLCompiler]:
         return compiler
 
     def execute_sql(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with as_intended(self.connection):
+        with as_intended(self.connection, self.query.model):
             return compiler.execute_sql(self, *args, **kwargs)
 
     own = {"execute_sql": execute_sql, "__module__": __name__}

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connections
 
-from globaldb.django import causality
-from globaldb.django.causality import Causality
-from globaldb.django.wrapper import GlobaldbWrapper
+from globaldb.carried import LONGEST, private
+from globaldb.dbapi.work import Work
+from globaldb.errors import Error
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from django.http import HttpRequest, HttpResponseBase
+
+logger = logging.getLogger("globaldb")
 
 #: Name of the cookie, and of the entry in ``request.session``.
 TOKEN: Final = "globaldb_token"  # noqa: S105 - a name
@@ -27,11 +29,12 @@ _AGE: Final = 60
 
 
 class CausalityMiddleware:
-    """Carries the position of a user's writes from request to request.
+    """Makes each request a `globaldb.session`, with the token of its user.
 
-    In a cookie, signed with ``SECRET_KEY``, and set only by a response whose request has
-    written; or, with ``GLOBALDB_TOKEN_STORE = "session"``, in ``request.session``. It
-    stands first in ``MIDDLEWARE``, or right behind ``SessionMiddleware``.
+    It comes in a cookie, signed with ``SECRET_KEY``, which only a response sets whose
+    request has written; or, with ``GLOBALDB_TOKEN_STORE = "session"``, it is kept in
+    ``request.session``. The middleware stands first in ``MIDDLEWARE``, or right behind
+    ``SessionMiddleware``.
 
     ``GLOBALDB_TOKEN_AGE`` is how many seconds a cookie lasts (60);
     ``GLOBALDB_TOKEN_SECURE = False`` lets it travel without TLS, for development.
@@ -57,53 +60,57 @@ class CausalityMiddleware:
         """Answer *request*, and have its user's next one see what it has written."""
         if iscoroutinefunction(self):
             return self._answer_later(request)
-        with causality.following(Causality(self._came_with(request))) as followed:
-            _join(followed)
+        with Work(self._came_with(request)) as work:
             response = self._get_response(request)
-            self._keep(request, response, followed.advanced())
+            self._keep(request, response, work)
         return response
 
     async def _answer_later(self, request: HttpRequest) -> Any:
         # Sessions may be in the database.
-        tokens = await sync_to_async(self._came_with)(request)
-        with causality.following(Causality(tokens)) as followed:
+        came_with = await sync_to_async(self._came_with)(request)
+        with Work(came_with) as work:
             response = await self._get_response(request)
-            # In the thread of the request's statements.
-            advanced = await sync_to_async(followed.advanced)()
-            await sync_to_async(self._keep)(request, response, advanced)
+            await sync_to_async(self._keep)(request, response, work)
         return response
 
-    def _came_with(self, request: HttpRequest) -> dict[str, str]:
+    def _came_with(self, request: HttpRequest) -> str | None:
+        found: Any
         if self._in_session:
-            return dict(_session(request).get(TOKEN, {}))
-        cookie = request.COOKIES.get(TOKEN)
-        if cookie is None:
-            return {}
-        try:
-            tokens: Any = signing.loads(cookie, salt=TOKEN, max_age=self._age)
-        except signing.BadSignature:
-            # Expired, or made up: as if there were none.
-            return {}
-        return dict(tokens)
+            found = _session(request).get(TOKEN)
+        else:
+            try:
+                cookie = request.COOKIES.get(TOKEN, "")
+                found = signing.loads(cookie, salt=TOKEN, max_age=self._age)
+            except signing.BadSignature:
+                # Expired, made up, or not there.
+                return None
+        return found if isinstance(found, str) else None
 
-    def _keep(
-        self, request: HttpRequest, response: Any, advanced: dict[str, Any]
-    ) -> None:
-        if not advanced:
+    def _keep(self, request: HttpRequest, response: Any, work: Work) -> None:
+        try:
+            token = work.token
+        except Error as error:
+            # What was written is written: the request has not failed.
+            logger.warning("token_missing error=%s", error)
             return
-        tokens = {alias: str(token) for alias, token in advanced.items()}
+        if token is None:
+            return
         if self._in_session:
-            session = _session(request)
-            session[TOKEN] = {**session.get(TOKEN, {}), **tokens}
+            _session(request)[TOKEN] = str(token)
             return
+        response["Cache-Control"] = private(response.get("Cache-Control", ""))
         response.set_cookie(
             TOKEN,
-            signing.dumps({**self._came_with(request), **tokens}, salt=TOKEN),
+            signing.dumps(str(token), salt=TOKEN),
             max_age=self._age,
             secure=self._secure,
             httponly=True,
             samesite="Lax",
         )
+        if len(response.cookies[TOKEN].OutputString()) > LONGEST:
+            # Browsers would drop it without a word.
+            del response.cookies[TOKEN]
+            logger.warning("token_too_long characters=%s", len(token))
 
 
 def _store() -> str:
@@ -123,10 +130,3 @@ def _session(request: HttpRequest) -> Any:
             "behind SessionMiddleware in MIDDLEWARE"
         )
     return session
-
-
-def _join(followed: Causality) -> None:
-    """Follow the sessions that had begun before the request did."""
-    for wrapper in connections.all(initialized_only=True):
-        if isinstance(wrapper, GlobaldbWrapper) and wrapper.connection is not None:
-            followed.began(wrapper.alias, wrapper.connection)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 from django.db import DEFAULT_DB_ALIAS, connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Reasons for reading at the writer that go by.
+_BEHIND: Final = ("reader_behind", "position_unknown")
+#: Seconds that readers have to catch up, and between two looks whether they have.
+_PATIENCE: Final = 5.0
+_AGAIN: Final = 0.02
+
 
 class AssertRoutes:
     """Mixin for test cases: ``with self.assertRoutes(reader=2, writer=1): ...``.
 
-    Test databases are read at the writer unless ``TEST["GLOBALDB_ROUTE"]`` is
+    With pytest `assert_routes` does the same without a class. Test databases are read at the writer unless ``TEST["GLOBALDB_ROUTE"]`` is
     ``"auto"``.
     """
 
@@ -27,20 +35,50 @@ class AssertRoutes:
         writer: int | None = None,
         using: str = DEFAULT_DB_ALIAS,
     ) -> Iterator[list[str]]:
-        """Assert how many statements in the block run at a reader, and at the writer.
-
-        What is left out is not asserted. Yields the statements, each with its route.
-        COMMIT, settings, and what the connection answers by itself do not count.
-        """
-        with routes(using) as (counted, lines):
+        """Do what `assert_routes` does."""
+        with assert_routes(reader=reader, writer=writer, using=using) as lines:
             yield lines
-        for role, expected in (("reader", reader), ("writer", writer)):
-            if expected is not None and counted[role] != expected:
-                told = "\n".join(lines) or "(no statements)"
-                raise AssertionError(
-                    f"{counted[role]} statements ran at the {role}, {expected} were "
-                    f"expected:\n{told}"
-                )
+
+
+@contextmanager
+def assert_routes(
+    *,
+    reader: int | None = None,
+    writer: int | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> Iterator[list[str]]:
+    """Assert how many statements in the block run at a reader, and at the writer.
+
+    What is left out is not asserted. Yields the statements, each with its route.
+    COMMIT, settings, and what the connection answers by itself do not count. Raises
+    `AssertionError` with the statements.
+
+    Outside of transactions the block begins when the readers have what was written, after
+    5 seconds at most: it would else depend on how quick they are.
+    """
+    _catch_up(connections[using])
+    with routes(using) as (counted, lines):
+        yield lines
+    for role, expected in (("reader", reader), ("writer", writer)):
+        if expected is not None and counted[role] != expected:
+            told = "\n".join(lines) or "(no statements)"
+            raise AssertionError(
+                f"{counted[role]} statements ran at the {role}, {expected} were "
+                f"expected:\n{told}"
+            )
+
+
+def _catch_up(wrapper: Any) -> None:
+    if wrapper.in_atomic_block:
+        return
+    wrapper.ensure_connection()
+    asked_again, until = threading.Event(), monotonic() + _PATIENCE
+    while monotonic() < until:
+        with wrapper.connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        if wrapper.connection.last_route.reason not in _BEHIND:
+            return
+        asked_again.wait(_AGAIN)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from django.db.backends.base.base import NO_DB_ALIAS, BaseDatabaseWrapper
 
 from globaldb.config import configure
 from globaldb.dbapi.cluster import Cluster, shared
-from globaldb.django import causality, intent
+from globaldb.django import intent
+from globaldb.django.chain import Chain
 from globaldb.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from globaldb.config import Config
+    from globaldb.core.token import Token
 
 #: In ``settings.DATABASES[alias]["TEST"]``: where tests read, ``writer`` or ``auto``.
 TEST_ROUTE = "GLOBALDB_ROUTE"
@@ -37,6 +39,7 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         self._asked_for: dict[str, Any] = {}
         self._at_writer = False
         self._staying: AbstractContextManager[Any] | None = None
+        self._caught_up: Token | None = None
         intent.watch_router()
 
     def open_session(self, params: dict[str, Any]) -> Any:
@@ -55,9 +58,8 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         self._staying = None
         if self._at_writer or (self._test_run and self.test_route == "writer"):
             self._staying = _stay(connection)
-        causality.began(self.alias, connection)
         if self._test_run is not None:
-            self._test_run.joined(self.alias, connection)
+            self._test_run.begun(connection)
         return connection
 
     def configured(self, params: dict[str, Any]) -> Config:
@@ -77,9 +79,8 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
             self._staying = _stay(self.connection)
 
     @property
-    def _test_run(self) -> causality.Causality | None:
-        # One chain of causes: each session sees what those before it wrote, in
-        # whichever thread. They share the settings.
+    def _test_run(self) -> Chain | None:
+        # They share the settings, in whichever thread.
         return self.settings_dict.get(_TESTING)
 
     @property
@@ -95,14 +96,18 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
 
     def is_tested(self, *, now: bool) -> None:
         """Take note that the database is one that a test run made, or no more."""
-        self.settings_dict[_TESTING] = causality.Causality({}) if now else None
+        self.settings_dict[_TESTING] = Chain() if now else None
+
+    def _cursor(self, name: str | None = None) -> Any:
+        test_run, connection = self._test_run, self.connection
+        if test_run is not None and connection is not None and self.autocommit:
+            self._caught_up = test_run.catch_up(connection, self._caught_up)
+        return super()._cursor(name)  # type: ignore[misc]
 
     def close(self) -> None:
         """End the session. The next statement begins another one."""
-        if self.connection is not None:
-            causality.ending(self.connection)
-            if self._test_run is not None:
-                self._test_run.ending(self.connection)
+        if self.connection is not None and self._test_run is not None:
+            self._test_run.ending(self.connection)
         super().close()
         if self.connection is None:
             self._at_writer, self._staying = False, None

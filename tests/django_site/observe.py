@@ -6,9 +6,11 @@ Django is configured once per process: so tests have this one look, and then jud
 # ruff: noqa: E402 - Django is configured before what reads its settings is imported
 from __future__ import annotations
 
+import ast
 import datetime as dt
 import io
 import json
+import os
 import sys
 import traceback
 import warnings
@@ -19,6 +21,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlencode, urlsplit
+from uuid import UUID
 from wsgiref.util import setup_testing_defaults
 
 import django
@@ -33,8 +36,8 @@ from globaldb.lab import Lab
 
 REGION = "ap-south-1"
 SEEN: list[Callable[[], Any]] = []
-#: Only the pages are looked at then, on Django's own backend.
-STOCK = sys.argv[2:] == ["stock"]
+#: Django 6.1 has it so unasked, and warns who asks.
+NOT_SERIALIZED = {"serialize": False} if django.VERSION < (6, 1) else {}
 
 
 def observation(look: Callable[[], Any]) -> Callable[[], Any]:
@@ -66,26 +69,10 @@ def database(lab: Lab, *, superuser: bool = False, **ours: Any) -> dict[str, Any
     }
 
 
-def stock(lab: Lab) -> dict[str, Any]:
-    """The same with Django's own backend, which is connected to the writer."""
-    there = lab.options(REGION, lab.writer().name)
-    engine = "postgresql" if lab.spec.engine == "postgresql" else "mysql"
-    return {
-        "ENGINE": f"django.db.backends.{engine}",
-        "NAME": there.get("dbname", there.get("database")),
-        "USER": there["user"],
-        "PASSWORD": there["password"],
-        "HOST": there["host"],
-        "PORT": there["port"],
-        # As in production, where one does not connect for each request.
-        "CONN_MAX_AGE": 300,
-    }
-
-
 def configure(lab: Lab) -> None:
     ours = {"default": database(lab), "owner": database(lab, superuser=True)}
     settings.configure(
-        DATABASES={"default": stock(lab)} if STOCK else ours,
+        DATABASES=ours,
         INSTALLED_APPS=[
             "django.contrib.contenttypes",
             "django.contrib.sessions",
@@ -104,15 +91,21 @@ def configure(lab: Lab) -> None:
 
 warnings.simplefilter("error")
 LAB = Lab.attach(sys.argv[1])
-if STOCK and LAB.spec.engine != "postgresql":
-    import globaldb.django.mysql
 configure(LAB)
 
 from asgiref.sync import async_to_sync, sync_to_async
+from django.core import signing
 from django.core.checks import run_checks
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.management import call_command
-from django.db import IntegrityError, connection, connections, transaction
+from django.db import (
+    IntegrityError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import F
 from django.http import HttpResponse
 from django.test import RequestFactory, override_settings
@@ -120,6 +113,9 @@ from django.test.utils import CaptureQueriesContext
 from shop.models import Item, Order
 
 from benchmarks.meter import Meter
+from globaldb.core.gtid import GtidSet
+from globaldb.core.position import Position
+from globaldb.core.token import Seen, Token
 from globaldb.django.middleware import CausalityMiddleware
 from globaldb.django.test import AssertRoutes, routes
 
@@ -152,8 +148,6 @@ def ask(url: str, cookie: str = "", **form: str) -> tuple[str, dict[str, str], s
 
 def settle() -> None:
     """Write, and wait until the reader has it and all before it."""
-    if STOCK:
-        return
     Item.objects.filter(name="tea").update(facts={})
     until(lambda: bool(Item.objects.count()) and role() == "reader")
     connection.close()
@@ -196,7 +190,7 @@ _OF_DJANGO = ("session", "content_type", "migrations")
 
 @observation
 def migrating() -> Any:
-    with nullcontext(({}, [])) if STOCK else routes() as (counted, _):
+    with routes() as (counted, _):
         call_command("migrate", verbosity=0, run_syncdb=True)
     connection.close()
     Item.objects.create(name="tea", price=2)
@@ -305,6 +299,7 @@ def causality() -> Any:
         status, headers, _ = ask("/edit/tea", price="41")
         cookie = headers["Set-Cookie"]
         found["status"], found["cookie"] = status, cookie
+        found["caches"] = headers["Cache-Control"]
         known, _, _ = cookie.strip().partition(";")
         found["without"] = json.loads(ask("/where")[2])["price"] == before
         found["with"] = json.loads(ask("/where", known)[2])["price"]
@@ -323,6 +318,27 @@ def causality_of_async_views() -> Any:
     middleware: Any = CausalityMiddleware(view)
     response = async_to_sync(middleware)(RequestFactory().get("/"))
     return "globaldb_token" in response.cookies
+
+
+@observation
+def a_cookie_that_is_too_long() -> Any:
+    """Another cluster, whose writers have been many, makes it so; a view has written."""
+    request = RequestFactory().get("/")
+    names = []
+    for writers in (1, 50):
+        runs = [(1, 1 << 60), (1 << 61, 1 << 62)]
+        sources = {str(UUID(int=n)): runs for n in range(writers)}
+        other = Seen("other", 0, Position(GtidSet.of(sources)), 0)
+        known = signing.dumps(str(Token.of(other, None)), salt="globaldb_token")
+        request.COOKIES["globaldb_token"] = known
+        response: Any = CausalityMiddleware(_writes)(request)
+        names.append([*response.cookies])
+    return names
+
+
+def _writes(request: Any) -> HttpResponse:
+    Item.objects.filter(name="cake").update(price=9)
+    return HttpResponse()
 
 
 @observation
@@ -351,6 +367,61 @@ def values() -> Any:
         str(item.price),
         [each.name for each in Item.objects.filter(name="all").iterator()],
     ]
+
+
+@observation
+def walking_far() -> Any:
+    """More rows than are read at once in a transaction."""
+    from globaldb.django.postgresql import chunked
+
+    settle()
+    few, chunked.FEW = chunked.FEW, 1
+    try:
+        with transaction.atomic():
+            names = [each.name for each in Item.objects.order_by("name").iterator()]
+            at = role()
+    finally:
+        chunked.FEW = few
+    return [names == [each.name for each in Item.objects.order_by("name")], at]
+
+
+@observation
+def walking() -> Any:
+    """What ``iterator()`` costs and sees, outside of transactions and inside."""
+    found: dict[str, Any] = {}
+    names = [each.name for each in Item.objects.order_by("name")]
+
+    def walk() -> list[str]:
+        return [each.name for each in Item.objects.order_by("name").iterator()]
+
+    def inside() -> None:
+        with transaction.atomic():
+            walk()
+
+    for name, work in (("off", walk), ("on", inside)):
+        settle()
+        found[name] = [cost(work) for _ in range(3)]
+    settle()
+    with transaction.atomic():
+        found["again"] = [walk() == names for _ in range(2)]
+        Item.objects.filter(name="tea").update(price=3)
+        found["after_a_write"] = walk() == names
+    with lagging():
+        with transaction.atomic():
+            Item.objects.create(name="walked")
+            found["own_write"] = "walked" in walk()
+        found["own_write_outside"] = "walked" in walk()
+    with lagging(5):
+        Item.objects.using("owner").filter(name="walked").delete()
+        found["lag"] = "walked" in walk()
+        try:
+            with transaction.atomic():
+                walk()
+                Item.objects.filter(name="tea").update(price=4)
+            found["verified"] = False
+        except OperationalError as error:
+            found["verified"] = getattr(error.__cause__, "retryable", str(error))
+    return found
 
 
 @observation
@@ -398,6 +469,35 @@ def introspected() -> Any:
 
 
 @observation
+def after_others() -> Any:
+    """What a process finds that another one has just migrated."""
+    with lagging(), connections["owner"].cursor() as cursor:
+        cursor.execute("CREATE TABLE r_after (id int)")
+        MigrationRecorder(connections["owner"]).record_applied("shop", "0002_after")
+        tables = connection.introspection.table_names()
+        known = MigrationRecorder(connection).applied_migrations()
+        cursor.execute("DROP TABLE r_after")
+        return ["r_after" in tables, ("shop", "0002_after") in known]
+
+
+@observation
+def forked() -> Any:
+    """What becomes of a transaction whose child closes its connections, as it should."""
+    with transaction.atomic(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        Item.objects.create(name="forked")
+        child = os.fork()
+        if not child:
+            with suppress(BaseException):
+                connections.close_all()
+                os._exit(0)
+            os._exit(1)
+        _, status = os.waitpid(child, 0)
+    _, found = Item.objects.filter(name="forked").delete()
+    return [os.waitstatus_to_exitcode(status), found]
+
+
+@observation
 def shell() -> Any:
     """The command of dbshell, beside where the lab says that the writer is."""
     client = connection.client
@@ -440,12 +540,23 @@ def sessions_of_a_test_run() -> Any:
 
 
 @observation
+def settings_of_a_test_run() -> Any:
+    """As they are written down for another process."""
+    wrapper: Any = connection
+    wrapper.is_tested(now=True)
+    try:
+        return bool(ast.literal_eval(repr(wrapper.settings_dict))["NAME"])
+    finally:
+        wrapper.is_tested(now=False)
+
+
+@observation
 def test_database() -> Any:
     """Made, migrated, used and dropped, as test runners do."""
     owner: Any = connections["owner"]
     before = owner.settings_dict["NAME"]
     with routes("owner") as (counted, _):
-        name = owner.creation.create_test_db(verbosity=0, serialize=False)
+        name = owner.creation.create_test_db(verbosity=0, **NOT_SERIALIZED)
     with routes("owner") as (tested, _):
         Item.objects.using("owner").create(name="of a test")
         owner.close()
@@ -457,7 +568,7 @@ def test_database() -> Any:
 def observe() -> dict[str, Any]:
     found: dict[str, Any] = {}
     clean()
-    for look in (migrating, pages) if STOCK else SEEN:
+    for look in SEEN:
         started = monotonic()
         try:
             found[look.__name__] = look()

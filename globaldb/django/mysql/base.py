@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pymysql
 from django.db import IntegrityError
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.mysql import base, client, creation, operations
+from django.db.backends.mysql import (
+    base,
+    client,
+    creation,
+    introspection,
+    operations,
+)
 from django.db.backends.utils import typecast_time
 from django.utils.asyncio import async_unsafe
 from pymysql.constants import FIELD_TYPE
@@ -18,6 +24,7 @@ from globaldb import mysql
 from globaldb.django.client import GlobaldbClient, at_writer
 from globaldb.django.creation import GlobaldbCreation
 from globaldb.django.intent import ReadingAsIntended
+from globaldb.django.introspection import asking_writer
 from globaldb.django.wrapper import GlobaldbWrapper
 
 if TYPE_CHECKING:
@@ -71,6 +78,11 @@ class DatabaseCreation(GlobaldbCreation, creation.DatabaseCreation):
             wrapper.settings_dict = before
 
 
+@asking_writer
+class DatabaseIntrospection(introspection.DatabaseIntrospection):
+    """Django's own, but that it asks the writer."""
+
+
 class DatabaseOperations(ReadingAsIntended, operations.DatabaseOperations):
     """Django's own, but for where reads run that decide about a write."""
 
@@ -81,6 +93,7 @@ class DatabaseWrapper(GlobaldbWrapper, base.DatabaseWrapper):
     Database = mysql
     client_class = DatabaseClient  # type: ignore[mutable-override]
     creation_class = DatabaseCreation  # type: ignore[mutable-override]
+    introspection_class = DatabaseIntrospection  # type: ignore[mutable-override]
     ops_class = DatabaseOperations  # type: ignore[mutable-override]
 
     def get_connection_params(self) -> dict[str, Any]:
@@ -105,6 +118,11 @@ class DatabaseWrapper(GlobaldbWrapper, base.DatabaseWrapper):
         connection.decoders = dict(_DECODERS)
         return connection
 
+    def _close(self) -> None:
+        # In a forked child it is, where the parent was in a transaction.
+        if self.connection is not None and self.connection.open:
+            super()._close()  # type: ignore[misc]
+
     def init_connection_state(self) -> None:
         """Set what Django relies on, as far as physical connections do not begin so."""
         BaseDatabaseWrapper.init_connection_state(self)
@@ -115,6 +133,9 @@ class DatabaseWrapper(GlobaldbWrapper, base.DatabaseWrapper):
         if self.isolation_level and begun != self._isolation:
             # The session has to know: more than READ COMMITTED is for the writer.
             settings.append(self._isolation)
+        elif self.isolation_level and self.queries_logged:
+            # Django's own would have been told here.
+            self.queries_log.append({"sql": self._isolation, "time": "0.000"})
         for statement in settings:
             with self.cursor() as cursor:
                 cursor.execute(statement)
