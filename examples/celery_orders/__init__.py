@@ -1,0 +1,1 @@
+"""Orders that are worked on behind the request: Celery, far from the writer."""

@@ -1,0 +1,1 @@
+"""Notes on a page: Flask and Flask-SQLAlchemy, in a region without the writer."""
