@@ -6,13 +6,13 @@ WORKERS ?= 3
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check histories verify corpus sqlalchemy postgresql19 bench clean
+.PHONY: demo test check histories verify corpus sqlalchemy django postgresql19 bench clean
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help:
 	@echo "make demo   a three-region PostgreSQL on this machine, and a connection that uses it"
-	@echo "make test   every test, on real servers (about 20 minutes)"
+	@echo "make test   every test, on real servers (about 25 minutes)"
 	@echo "make check  linters, types and the tests that need no server (under 90 seconds)"
 	@echo "make histories  random programs against the lab for half an hour, others each time"
 	@echo "                (GLOBALDB_EXAMPLES=5000 says how many)"
@@ -21,7 +21,11 @@ help:
 	@echo "                (GLOBALDB_OPERATIONS=20000 says how many)"
 	@echo "make corpus  others' test suites against both classifiers, all of them (an hour)"
 	@echo "make sqlalchemy  SQLAlchemy's own tests for dialects, with ours and with its own, on"
-	@echo "                each engine (half an hour); fails where only ours do"
+	@echo "                both lines and each engine (an hour); fails where only ours do"
+	@echo "make django  Django's own tests that know of a database, with ours and with its own,"
+	@echo "                on each engine, by Python 3.11 and, with Django 6, a newer one from"
+	@echo "                Debian that is not installed (hours); fails where only ours do"
+	@echo "                (SUITE_LABELS=transactions,queries says which)"
 	@echo "make postgresql19  the fence WAIT FOR LSN on a server that has it, from Debian's"
 	@echo "                experimental, which moves; nothing is installed"
 	@echo "make bench  overhead and round trips against plain psycopg, the classifier"
@@ -42,14 +46,18 @@ demo: $(STAMP)
 	@$(BIN)/globaldb demo
 
 # Most tests wait for a wide-area network: several at a time take half as long. Those of
-# one file stay together, and share its lab. Those that count or time what happens at the
-# next moment run by themselves, afterwards.
-test: ALONE := $(addprefix tests/lab/test_,round_trips.py faults_links.py lab_links.py \
-  verify.py django.py)
+# one file stay together, and share its lab. Those that count what happens at the next
+# moment run afterwards, two at a time, which leaves each a core. Where milliseconds
+# matter they run by themselves.
+test: FILES := --dist loadfile --no-loadscope-reorder
+test: PAIRED := tests/lab/test_django.py tests/lab/test_faults_links.py \
+  $(addprefix tests/examples/test_,pages.py django_shop.py)
+test: ALONE := $(addprefix tests/lab/test_,round_trips.py lab_links.py)
 test: $(STAMP)
 	@failed=0; \
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
-	  $(addprefix --ignore=,$(ALONE)) || failed=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) $(FILES) \
+	  $(addprefix --ignore=,$(PAIRED) $(ALONE)) || failed=$$?; \
+	$(BIN)/python -m pytest -n 2 $(FILES) $(PAIRED) || failed=$$?; \
 	$(BIN)/python -m pytest $(ALONE) && exit $$failed
 
 check: $(STAMP)
@@ -90,10 +98,26 @@ sqlalchemy: $(STAMP)
 	@mkdir -p build/sqlalchemy
 	@SUITE_REPORTS=build/sqlalchemy PYTHONPATH=tests $(BIN)/python -m sqlalchemy_suite
 
+# The wheels' PostgreSQL has not every extension and collation that they ask for.
+django: SUITE := -m django_suite $(and $(SUITE_LABELS),--labels $(SUITE_LABELS))
+django: export PYTHONPATH := tests
+django: export SUITE_REPORTS := build/django
+django: $(STAMP)
+	@mkdir -p build/django
+	@server=$$($(BIN)/python -m django_suite.contrib) || exit 1; \
+	newer=$$($(BIN)/python -m django_suite.newer_python build/python3.13) || exit 1; \
+	failed=0; \
+	for python in $(BIN)/python $$newer; do \
+	  GLOBALDB_LAB_PG_BIN=$$server $$python $(SUITE) || failed=1; \
+	done; \
+	$$newer -m pytest -q tests/lab/test_django.py && exit $$failed
+
 bench: $(STAMP)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group bench
 	@$(BIN)/python benchmarks/classification.py
 	@$(BIN)/python benchmarks/round_trips.py
+	@$(BIN)/python benchmarks/pages.py
+	@$(BIN)/python benchmarks/pages_django.py
 	@$(BIN)/python benchmarks/overhead.py
 	@$(BIN)/python benchmarks/overhead_mysql.py
 	@$(BIN)/python benchmarks/consistency.py

@@ -25,16 +25,24 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 pytest_plugins = ["lab_fixtures"]
 
-#: Files that take a minute and more: whoever takes one last keeps everybody waiting.
-LONG = {
-    *("test_corpus.py", "test_round_trips.py", "test_mysql_round_trips.py"),
-    *("test_histories.py", "test_verify.py", "test_benchmarks.py"),
-}
+#: Files that take long, the longest first: whoever takes one last keeps all waiting.
+LONG = (
+    *("test_django_suite.py", "test_docs_examples.py", "test_histories.py"),
+    *("test_verify.py", "test_django_shop.py", "test_mysql_round_trips.py"),
+    *("test_pymysql_suite.py", "test_benchmarks.py", "test_compliance.py"),
+    *("test_lab_promotion.py", "test_demo.py", "test_shared_sessions.py"),
+    *("test_lab_engines.py", "test_mysql_sessions.py", "test_mysql_transactions.py"),
+    *("test_lab_cli.py", "test_transaction_reads.py", "test_lab_aurora.py"),
+    *("test_corpus.py", "test_run_transaction.py"),
+    *("test_query_grammar.py", "test_forwarding_mysql.py", "test_lab_start.py"),
+    *("test_failover_mysql.py", "test_failover.py", "test_tokens.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark a test with `lab` if any of its fixtures starts one; put long files first."""
-    items.sort(key=lambda item: item.path.name not in LONG)
+    place = {name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path.name, len(LONG)))
     for item in items:
         if {"shared_labs", "fresh_lab", "module_lab"} & set(
             getattr(item, "fixturenames", ())

@@ -129,4 +129,5 @@ def hurried(cluster: globaldb.Cluster, condition: Callable[[], bool]) -> None:
         cluster.runtime.discovery.hurry()
         return condition()
 
-    until(looked)
+    # Twelve looks, it may be, of a machine that has other things to do.
+    until(looked, 30)

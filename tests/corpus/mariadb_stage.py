@@ -216,7 +216,9 @@ def _end_branches(root: pymysql.Connection[pymysql.cursors.Cursor]) -> None:
 
 
 def _rooted(server: MysqlServer) -> pymysql.Connection[pymysql.cursors.Cursor]:
-    return pymysql.connect(unix_socket=str(server.door), user="root", autocommit=True)
+    return pymysql.connect(
+        unix_socket=str(server.door), user="root", ssl_disabled=True, autocommit=True
+    )
 
 
 @contextlib.contextmanager

@@ -82,8 +82,8 @@ class Played(NamedTuple):
 class Connection:
     """A libpq connection that answers with outcomes, and opens again when it broke."""
 
-    def __init__(self, dsn: str) -> None:
-        self._dsn = f"{dsn} options='-c statement_timeout={_TIMEOUT}'"
+    def __init__(self, dsn: str, timeout: int = _TIMEOUT) -> None:
+        self._dsn = f"{dsn} options='-c statement_timeout={timeout}'"
         self._wire = self._open()
 
     def _open(self) -> pq.abc.PGconn:
@@ -148,7 +148,7 @@ class Stage:
         #: Where the catalog of the played database is read, and what it said last.
         self._asked: psycopg.Connection | None = None
         self._said: Catalog | None = None
-        with self._connect(0) as admin:
+        with self._admin() as admin:
             for sql in (
                 "ALTER SYSTEM SET synchronous_standby_names = '*'",
                 "ALTER SYSTEM SET synchronous_commit = remote_apply",
@@ -160,9 +160,13 @@ class Stage:
     def _connect(self, node: int, database: str = "app") -> Connection:
         return Connection(self._dsns[node].replace("dbname=app", f"dbname={database}"))
 
+    def _admin(self) -> Connection:
+        """Connect as who makes databases, which takes its time on a busy machine."""
+        return Connection(self._dsns[0], timeout=0)
+
     def prepare(self, scripts: list[Script]) -> None:
         """Make what every script finds in its database."""
-        with self._connect(0) as admin:
+        with self._admin() as admin:
             admin.run("CREATE DATABASE fixtures")
         with self._connect(0, "fixtures") as writer:
             for script in scripts:
@@ -175,7 +179,7 @@ class Stage:
     def play(self, script: Script) -> Iterator[Played]:
         """Run the statements of *script* in their order."""
         database = f"play_{script.name}".replace(".", "_")
-        with self._connect(0) as admin:
+        with self._admin() as admin:
             admin.run(f"CREATE DATABASE {database} TEMPLATE fixtures")
             try:
                 with (

@@ -67,7 +67,7 @@ def test_no_standby_refuses_what_the_catalog_tells_is_a_read(play):
     ]
     assert [sql for sql in refused if OF_THE_SESSION not in sql] == []
     # And it does tell of many.
-    assert sum(known.verdict is Verdict.READ for _, known in told) > 10
+    assert sum(known.verdict is Verdict.READ for _, known in told) > 5
 
 
 def test_nothing_that_a_standby_runs_silently_is_taken_for_a_read(played):
@@ -77,7 +77,7 @@ def test_nothing_that_a_standby_runs_silently_is_taken_for_a_read(played):
 
 def test_few_reads_are_kept_on_the_writer(played):
     found = confusion(played, classify)
-    assert found.reads > 3000
+    assert found.reads > 2000
     assert found.kept.total() <= 0.1 * found.reads, str(found)
 
 

@@ -63,8 +63,11 @@ def accept(server: Secured, word: str) -> None:
             link.execute("DROP ROLE IF EXISTS signer")
             link.execute(f"CREATE ROLE signer LOGIN PASSWORD '{word}'".encode())
         return
-    trusting = {"ssl_verify_cert": False, "ssl_verify_identity": False}
-    with pymysql.connect(**spot, **trusting) as link, link.cursor() as cursor:
+    # With TLS, and without looking at the certificate.
+    with (
+        pymysql.connect(**{**spot, "ssl_disabled": False}) as link,
+        link.cursor() as cursor,
+    ):
         cursor.execute(
             f"CREATE OR REPLACE USER signer@'%' IDENTIFIED BY '{word}'".encode()
         )

@@ -18,11 +18,10 @@ pytestmark = pytest.mark.timeout(7200 if os.environ.get("GLOBALDB_CORPUS_ALL") e
 
 #: Of the folder `main`: quick ones with many kinds of statements.
 CHOSEN = {
-    *("backup_locks", "cte_nonrecursive", "except", "flush", "fulltext2", "func_misc"),
-    *("func_regexp", "gis-rtree", "innodb_mysql_lock", "intersect", "limit", "lock"),
-    *("negation_elimination", "outfile", "prepare", "profiling", "read_only"),
-    *("select_found", "sp-innodb", "sp-vars", "table_value_constr", "temp_table"),
-    *("trigger-trans", "user_var", "func_rollback"),
+    *("except", "flush", "fulltext2", "func_misc", "func_regexp", "func_rollback"),
+    *("innodb_mysql_lock", "intersect", "limit", "lock", "negation_elimination"),
+    *("outfile", "prepare", "read_only", "select_found", "sp-innodb"),
+    *("table_value_constr", "temp_table", "trigger-trans", "user_var"),
 }
 #: Views over functions that write: text alone cannot tell.
 NEEDS_THE_CATALOG = {"from vin", "from vdn", "from vis", "from vds", "FROM v1_func"}
@@ -52,7 +51,7 @@ def test_nothing_that_a_reader_runs_silently_is_taken_for_a_read(played):
 
 def test_few_reads_are_kept_on_the_writer(played):
     found = confusion(played, classify)
-    assert found.reads > 1000
+    assert found.reads > 800
     assert found.kept.total() <= 0.05 * found.reads, str(found)
 
 
