@@ -22,6 +22,8 @@ from starlette.routing import Route
 
 import globaldb
 from globaldb import asgi, wsgi
+from globaldb.core.position import Lsn, Position
+from globaldb.core.token import Seen, Token
 
 COUNT = "SELECT count(*) FROM r_t"
 INSERT = "INSERT INTO r_t VALUES (1)"
@@ -149,6 +151,18 @@ def call(app: Callable[..., Any], method: str, headers: dict[str, str]) -> Answe
         body.close()
     told = {name.lower(): value for name, value in found["headers"]}
     return found["status"][:3], told, json.loads(text)
+
+
+def far_away(found: globaldb.Cluster, secret: str | None = None) -> str:
+    """Return a token of what no node will reach."""
+    return token_at(found, (1 << 64) - 1, secret)
+
+
+def token_at(found: globaldb.Cluster, lsn: int, secret: str | None = None) -> str:
+    """Return a token of that position, with a signature if there is a *secret*."""
+    epoch = found.topology.epoch
+    position = Position(Lsn(lsn, epoch))
+    return str(Token.of(Seen(found.runtime.system, epoch, position, 1 << 33), secret))
 
 
 async def _call_asgi(

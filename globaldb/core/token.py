@@ -2,9 +2,10 @@
 
 A text is ``gdb1.CLUSTER.ISSUED.EPOCH.LOG.XIDS.MOMENT.HORIZON.SEAL``, numbers in
 hexadecimal, or several such texts with ``~`` between them. LOG is a number, or what
-`token_gtid` writes, and ends in ``r`` where a reader told it. The seal begins with a checksum, so that a damaged text is known as such by
-anybody, and goes on with the signature, if there is one, without which anybody can make a
-text up.
+`token_gtid` writes, and ends in ``r`` where a reader told it. The seal begins with a
+checksum, so that a damaged text is known as such by anybody, and goes on with the
+signature, if there is one, without which anybody can make a text up. In front of a text
+that came from a user, and whose signature nobody has checked yet, there is a ``?``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _VERSION: Final = "gdb1"
 _BETWEEN: Final = "~"
+_DOUBT: Final = "?"
 #: Most texts that one may hold side by side.
 _MOST: Final = 8
 #: Transaction ids are left out of a longer text that has another form to offer.
@@ -122,12 +124,16 @@ class Token(str):
         plain: list[Seen] = []
         signed: dict[str, None] = {}
         for part in [part for text in (self, *others) for part in parts(text)]:
-            seen, _, signature = _parse(part)
-            if signature:
+            seen, _, signature = _parse(bare(part))
+            if signature or bare(part) != part:
                 signed[part] = None
             else:
                 _join(plain, seen)
-        found = [*(Token.of(seen, None) for seen in plain), *signed]
+        # What somebody has checked is in doubt no more.
+        apart = [
+            each for each in signed if bare(each) == each or bare(each) not in signed
+        ]
+        found = [*(Token.of(seen, None) for seen in plain), *apart]
         if len(found) > _MOST:
             raise TokenError(
                 f"{len(found)} tokens are too many to stand side by side (the most "
@@ -160,10 +166,17 @@ def read(
 
     *secrets* are the accepted ones, none for no check; *now* (seconds since 1970) and
     *max_age* (seconds) tell whether it has expired. Raises `TokenError` when it is
-    damaged, unsigned or forged although there are secrets, of another cluster than
-    *system*, of another kind of database than the position *like*, or expired.
+    damaged, unsigned or forged although there are secrets, in doubt although there are
+    none, of another cluster than *system*, of another kind of database than the position
+    *like*, or expired.
     """
-    seen, body, signature = _parse(text)
+    seen, body, signature = _parse(bare(text))
+    if bare(text) != text and not secrets:
+        raise TokenError(
+            "the token comes from a user, nobody has checked its signature on its way, "
+            "and there is no token_secret to do it with",
+            reason="unsigned",
+        )
     if secrets:
         _check_signature(body, signature, secrets)
         seen = replace(seen, trusted=True)
@@ -203,8 +216,18 @@ def label(part: str) -> Label:
 
     Raises `TokenError` when it is damaged.
     """
-    seen, _, signature = _parse(part)
+    seen, _, signature = _parse(bare(part))
     return Label(seen.system, bool(signature))
+
+
+def in_doubt(part: str) -> str:
+    """Return one of the `parts` of a token, to be believed only once it was checked."""
+    return f"{_DOUBT}{bare(part)}"
+
+
+def bare(part: str) -> str:
+    """Return one of the `parts` of a token without what `in_doubt` put in front."""
+    return part.removeprefix(_DOUBT)
 
 
 def parts(text: str) -> list[str]:

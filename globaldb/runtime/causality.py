@@ -10,7 +10,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Final
 
 from globaldb.core.session import OLDER_TIMELINE, SessionState
-from globaldb.core.token import label, parts
+from globaldb.core.token import bare, label, parts
 from globaldb.errors import TokenError
 from globaldb.runtime import events
 
@@ -83,7 +83,9 @@ class PieceOfWork:
         """
         try:
             for part in _parts(text):
-                self._observe(part, strict=strict, signed=signed)
+                # Whoever handed it on may not have been able to check it.
+                unproven = signed or bare(part) != part
+                self._observe(bare(part), strict=strict, signed=unproven)
         except TokenError as error:
             if strict:
                 raise

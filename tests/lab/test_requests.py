@@ -15,12 +15,20 @@ from wsgiref.util import setup_testing_defaults
 
 import pytest
 from promises import FAR, admin, cluster, one, until
-from requests_site import COUNT, INSERT, NEARBY, SECRET, Elsewhere, Site, call
+from requests_site import (
+    COUNT,
+    INSERT,
+    NEARBY,
+    SECRET,
+    Elsewhere,
+    Site,
+    call,
+    far_away,
+    token_at,
+)
 
 import globaldb
 from globaldb import asgi, wsgi
-from globaldb.core.position import Lsn, Position
-from globaldb.core.token import Seen, Token
 from globaldb.lab import Lab
 
 pytestmark = pytest.mark.lab
@@ -136,16 +144,6 @@ def test_what_users_send_harms_nobody(
         status, told, found = here.ask(form, headers=headers, **options)
         # Nobody waits for what was made up, nor is sent to the writer.
         assert (status, found, told.keys() & {TOKEN}) == ("200", 0, set())
-
-
-def far_away(found: globaldb.Cluster, secret: str | None = None) -> str:
-    return token_at(found, (1 << 64) - 1, secret)
-
-
-def token_at(found: globaldb.Cluster, lsn: int, secret: str | None = None) -> str:
-    epoch = found.topology.epoch
-    position = Position(Lsn(lsn, epoch))
-    return str(Token.of(Seen(found.runtime.system, epoch, position, 1 << 33), secret))
 
 
 def test_tokens_that_nobody_has_signed_are_neither_believed_nor_sent(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import subprocess
 import sys
@@ -11,15 +10,15 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from contextvars import Context, copy_context
 from pathlib import Path
 from typing import Any
 
+import pieces
 import pytest
 import sqlalchemy
-from mysql_family import table as mysql_table, value
-from promises import FAR, HOME, cluster, one, within
+from pieces import Connection, count, put
+from promises import FAR, cluster
 from requests_site import COUNT, INSERT, NEARBY
 
 import globaldb
@@ -27,54 +26,13 @@ from globaldb.core.position import Position
 from globaldb.core.topology import Role
 from globaldb.lab import Lab
 from globaldb.runtime.causality import PieceOfWork, current
-from globaldb.runtime.flow import causality
 from globaldb.sqlalchemy.causality import Causality
 
 pytestmark = pytest.mark.lab
 
-Connection = Any
-#: In the second of two clusters.
-THERE = "SELECT COUNT(*) FROM w_t"
-
-
-@pytest.fixture(scope="module")
-def process(far_behind: Lab) -> Iterator[globaldb.Cluster]:
-    with cluster(far_behind, token_secret="s", **NEARBY) as found:
-        yield found
-
-
-@pytest.fixture
-def connect(
-    process: globaldb.Cluster, empty: Lab
-) -> Iterator[Callable[..., Connection]]:
-    """Opens connections, each of which could be anybody's."""
-    opened: list[Connection] = []
-
-    def connect(found: globaldb.Cluster = process) -> Connection:
-        opened.append(found.connect())
-        return opened[-1]
-
-    yield connect
-    for conn in opened:
-        conn.close()
-
-
-@pytest.fixture
-def writer(connect: Callable[..., Connection]) -> Connection:
-    return connect()
-
-
-@pytest.fixture
-def other(connect: Callable[..., Connection]) -> Connection:
-    return connect()
-
-
-def put(conn: Connection) -> None:
-    conn.execute("INSERT INTO r_t VALUES (1)")
-
-
-def count(conn: Connection) -> int:
-    return int(one(conn.execute(COUNT))[0])
+# Fixtures.
+process, connect = pieces.process, pieces.connect
+writer, other = pieces.writer, pieces.other
 
 
 def test_connections_of_one_piece_of_work_see_what_the_others_wrote(
@@ -121,28 +79,6 @@ def test_what_was_written_before_it_began_is_none_of_its_business(
         assert work.token is None
 
 
-def test_the_token_takes_it_to_another_process(empty: Lab, writer: Connection) -> None:
-    with globaldb.session() as work:
-        put(writer)
-    with cluster(empty, token_secret="s", **NEARBY) as elsewhere:
-        with elsewhere.connect() as conn, globaldb.session(work.token) as next_one:
-            assert count(conn) == 1
-            # It was seen at the writer, so that it goes on with it.
-            assert next_one.token is not None
-        with elsewhere.connect() as conn:
-            assert count(conn) == 0
-
-
-def test_a_token_may_come_later(writer: Connection, other: Connection) -> None:
-    with globaldb.session() as earlier:
-        put(writer)
-    with globaldb.session() as work:
-        assert count(other) == 0
-        assert earlier.token is not None
-        work.observe(earlier.token)
-        assert count(other) == 1
-
-
 def test_a_transaction_goes_on_with_what_it_began_with(
     writer: Connection, other: Connection
 ) -> None:
@@ -176,36 +112,7 @@ def test_a_transaction_is_told_when_it_commits(
         assert count(other) == 1
 
 
-def test_a_position_that_is_not_known_is_asked_for(
-    writer: Connection, other: Connection
-) -> None:
-    with globaldb.session() as work:
-        with writer.cursor() as cur:
-            cur.executemany("INSERT INTO r_t VALUES (%s)", [(1,), (2,)])
-        assert not work.settled
-        token = work.token
-        assert work.settled
-    with globaldb.session(token):
-        assert count(other) == 2
-
-
 # Threads and tasks.
-
-
-def test_nobody_waits_long_for_a_position_that_cannot_be_had(
-    empty: Lab, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(causality, "_PATIENCE", 0.5)
-    with cluster(empty, **NEARBY) as found:
-        with found.connect() as conn, globaldb.session() as work:
-            with conn.cursor() as cur:
-                cur.executemany(INSERT, [()])
-            empty.partition(FAR, HOME)
-            try:
-                with within(15.0), pytest.raises(globaldb.OperationalError):
-                    assert work.token
-            finally:
-                empty.heal()
 
 
 def test_threads_with_a_copy_of_its_context_take_part(
@@ -448,118 +355,6 @@ def test_eventual_reads_stay_on_it_whoever_writes(
         assert hot is not None
         assert count(other) == 0
         assert other.session.hot is hot
-
-
-# Tokens that others bring.
-
-
-def test_what_cannot_be_used_is_ignored_and_logged_with_its_reason(
-    writer: Connection, other: Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "globaldb")
-    with globaldb.session() as work:
-        put(writer)
-    assert work.token is not None
-    unsigned = work.token[:-43]
-    for token, reason in (
-        ("rubbish", "damaged"),
-        (work.token[:-1] + "?", "damaged"),
-        (work.token[:-9] + "A" * 9, "forged"),
-        (unsigned, "unsigned"),
-        ("~".join([work.token] * 9), "too_many"),
-        ("x" * 5000, "too_long"),
-        (work.token.replace(".", ".x", 1), "damaged"),
-    ):
-        caplog.clear()
-        with globaldb.session(token):
-            assert count(other) == 0
-            assert globaldb.current_token() is None
-        assert f"token_ignored reason={reason}" in caplog.text
-
-
-def test_a_token_that_comes_while_others_are_looked_at_counts(
-    writer: Connection, other: Connection, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO, "globaldb")
-    with globaldb.session() as before:
-        put(writer)
-    good = before.token
-    assert good is not None
-    with globaldb.session(good[:-9] + "A" * 9) as work:
-
-        def comes(_: logging.LogRecord) -> bool:
-            work.observe(good)
-            return True
-
-        caplog.handler.addFilter(comes)
-        try:
-            count(other)
-        finally:
-            caplog.handler.removeFilter(comes)
-        assert count(other) == 1
-
-
-def test_what_is_good_beside_it_counts(writer: Connection, other: Connection) -> None:
-    with globaldb.session() as work:
-        put(writer)
-    with globaldb.session(f"rubbish~{work.token}"):
-        assert count(other) == 1
-
-
-def test_a_function_may_ask_to_be_told(writer: Connection, other: Connection) -> None:
-    with globaldb.session() as work:
-        put(writer)
-    assert work.token is not None
-    with pytest.raises(globaldb.TokenError) as caught:
-        globaldb.session("rubbish", invalid="raise")
-    assert caught.value.reason == "damaged"
-    forged = work.token[:-9] + "A" * 9
-    with globaldb.session(forged, invalid="raise"):
-        with pytest.raises(globaldb.TokenError) as caught:
-            count(other)
-    assert caught.value.reason == "forged"
-    with pytest.raises(globaldb.ProgrammingError, match="invalid"):
-        globaldb.session(invalid="shout")
-
-
-def test_what_came_is_handed_on_although_nothing_was_written(
-    writer: Connection, other: Connection
-) -> None:
-    with globaldb.session() as work:
-        put(writer)
-    with globaldb.session(work.token) as reading:
-        assert globaldb.current_token() == work.token
-        assert reading.token is None
-
-
-def test_several_clusters_take_their_own(
-    empty: Lab, writer: Connection, other: Connection, shared_labs: Callable[[str], Lab]
-) -> None:
-    second = shared_labs("mariadb")
-    second.restore()
-    mysql_table(second, "w_t")
-    for region in second.spec.regions:
-        second.latency(FAR, region, 0.0 if region == FAR else 0.1)
-    second.lag(FAR, 600.0)
-    with ExitStack() as stack:
-        shop = stack.enter_context(cluster(second, **NEARBY))
-        first, there, new = (stack.enter_context(shop.connect()) for _ in range(3))
-        with globaldb.session() as work:
-            put(writer)
-            with first.cursor() as cur:
-                cur.execute("INSERT INTO w_t VALUES (1)")
-            assert value(there, THERE) == 1
-        assert work.token is not None
-        assert len(work.token.split("~")) == 2
-        with globaldb.session(work.token, invalid="raise") as next_one:
-            assert count(other) == 1
-        # What it says of the one that was not used is kept.
-        assert next_one.token is not None
-        assert len(next_one.token.split("~")) == 2
-        assert value(new, THERE) == 0
-        with globaldb.session(next_one.token, invalid="raise"):
-            assert value(new, THERE) == 1
-    second.restore()
 
 
 def test_a_forked_child_goes_on_with_it_by_itself(empty: Lab) -> None:

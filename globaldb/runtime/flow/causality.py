@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from globaldb.core.token import Token, label, told
+from globaldb.core.token import Token, in_doubt, label, told
 from globaldb.errors import Error, OperationalError, TokenError
 from globaldb.runtime import events
 from globaldb.runtime.causality import NOWHERE, current
@@ -135,7 +135,11 @@ def token(piece: PieceOfWork) -> Token | None:
     writer, which raises as `execute` does.
     """
     written = [_token_of(piece, cluster) for cluster in list(piece.known)]
-    came_with = [text for text in piece.texts if _still_counts(piece, text)]
+    came_with = [
+        in_doubt(text) if text in piece.doubtful and text not in piece.taken else text
+        for text in piece.texts
+        if _still_counts(piece, text)
+    ]
     if not written and not came_with:
         return None
     try:
