@@ -62,14 +62,18 @@ class _Watch:
         """Take note of a question."""
         self.hurried = False
         self.node.least = float("inf")
-        self._answered = self.node.pool.answered
+        self._answered = self._answers()
         self.overdue = 0
         self.asking_since = now
 
     @property
     def answers(self) -> bool:
         """Whether any statement has come back from the node since the question."""
-        return self.node.pool.answered > self._answered
+        return self._answers() > self._answered
+
+    def _answers(self) -> int:
+        # A transaction keeps its connection, however often it is answered.
+        return self.node.pool.answered + self.node.answered
 
 
 class Monitor:

@@ -45,6 +45,8 @@ class Node:
         self.least = float("inf")
         #: Its answer has been missing for too long, and no other came meanwhile.
         self.silent = False
+        #: How often it has answered on a connection that may be kept all the while.
+        self.answered = 0
         #: It lets nobody in who asks as we do: what no waiting helps against.
         self.barred = False
         #: How long commits take to become visible here.

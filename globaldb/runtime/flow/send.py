@@ -192,6 +192,8 @@ def settle(
 
     *reads* says that the statement was a read, outside a transaction.
     """
+    if reply.sent and reply.status is not LinkStatus.LOST:
+        node.answered += 1
     if session.lease is None and reply.status in (LinkStatus.OPEN, LinkStatus.FAILED):
         session.keep(lease, node)
     done = reply.error is None

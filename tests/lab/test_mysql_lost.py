@@ -1,0 +1,63 @@
+"""Transactions on MySQL and MariaDB when something breaks: all of them, or an error."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mysql_family import (
+    admin,
+    caught_up,
+    connected,
+    each_engine,
+    near,
+    run,
+    table,
+    value,
+)
+
+from globaldb.lab import Lab
+
+pytestmark = [pytest.mark.lab, each_engine]
+
+Connection = Any
+READ = "SELECT v FROM mt WHERE id = %s"
+UPDATE = "UPDATE mt SET v = v + 1 WHERE id = %s"
+
+
+@pytest.fixture(scope="module")
+def started(engine: str, module_lab: Any) -> Lab:
+    found: Lab = module_lab(near(engine))
+    return found
+
+
+@pytest.fixture
+def lab(started: Lab) -> Lab:
+    started.restore()
+    table(started, "mt", "id int primary key, v int")
+    with admin(started) as writer:
+        writer.execute("INSERT INTO mt VALUES (1, 0), (2, 0), (3, 0)")
+    caught_up(started)
+    return started
+
+
+@pytest.fixture
+def conn(lab: Lab) -> Iterator[Connection]:
+    with connected(lab, autocommit=False) as connection:
+        yield connection
+
+
+def test_a_transaction_that_is_answered_is_kept_though_nobody_else_is(lab, conn):
+    """A busy server lets nobody in for a while: those who are there go on."""
+    run(conn, UPDATE, (1,))
+    monitor = conn.session.cluster.monitor
+    watch = monitor._watches[conn.session.node.name]
+    for _ in range(3):
+        watch.sent(time.monotonic())
+        run(conn, UPDATE, (1,))
+        monitor._lose(watch, TimeoutError("timed out"))
+    run(conn, UPDATE, (1,))
+    conn.commit()
+    assert value(conn, READ, (1,)) == 5
