@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from globaldb.config import Config
+    from globaldb.core.session import SessionState
     from globaldb.core.token import Token
+    from globaldb.runtime.cluster import ClusterRuntime
+    from globaldb.runtime.session import Session
 
 #: In ``settings.DATABASES[alias]["TEST"]``: where tests read, ``writer`` or ``auto``.
 TEST_ROUTE = "GLOBALDB_ROUTE"
@@ -40,6 +43,8 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         self._at_writer = False
         self._staying: AbstractContextManager[Any] | None = None
         self._caught_up: Token | None = None
+        #: What the session that ended last has seen, if its request has not ended.
+        self._before: tuple[ClusterRuntime, SessionState] | None = None
         intent.watch_router()
 
     def open_session(self, params: dict[str, Any]) -> Any:
@@ -55,12 +60,19 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
             self._cluster = Cluster.of(config) if alone else shared(config)
             self._asked_for = options
         connection = self._cluster.connect(**objects)
+        self._go_on(connection.session)
         self._staying = None
         if self._at_writer or (self._test_run and self.test_route == "writer"):
             self._staying = _stay(connection)
         if self._test_run is not None:
             self._test_run.begun(connection)
         return connection
+
+    def _go_on(self, session: Session) -> None:
+        if self._before is not None:
+            cluster, seen = self._before
+            if cluster is session.cluster:
+                session.books.inherit(seen)
 
     def configured(self, params: dict[str, Any]) -> Config:
         """Return the configuration that *params* amount to."""
@@ -105,12 +117,20 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         return super()._cursor(name)  # type: ignore[misc]
 
     def close(self) -> None:
-        """End the session. The next statement begins another one."""
-        if self.connection is not None and self._test_run is not None:
-            self._test_run.ending(self.connection)
+        """End the session. What the next statement begins goes on from what it saw.
+
+        Whoever closes a connection and then reads, expects what was written before: with
+        Django's own that is on the same server. What is over at its end is a request.
+        """
+        connection = self.connection
+        if connection is not None and self._test_run is not None:
+            self._test_run.ending(connection)
         super().close()
         if self.connection is None:
             self._at_writer, self._staying = False, None
+            if connection is not None:
+                session = connection.session
+                self._before = session.cluster, session.books
 
     def close_if_unusable_or_obsolete(self) -> None:
         """End the session with its request, whatever ``CONN_MAX_AGE`` says.
@@ -121,8 +141,10 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         intent.forget()
         if self.in_atomic_block:
             super().close_if_unusable_or_obsolete()
-        elif self.connection is not None:
+            return
+        if self.connection is not None:
             self.close()
+        self._before = None
 
     def close_cluster(self) -> None:
         """Close every physical connection that this process has to the database."""
