@@ -17,6 +17,7 @@ from mysql_family import (
     table,
     value,
 )
+from promises import FAR
 
 from globaldb.lab import Lab
 
@@ -61,3 +62,15 @@ def test_a_transaction_that_is_answered_is_kept_though_nobody_else_is(lab, conn)
     run(conn, UPDATE, (1,))
     conn.commit()
     assert value(conn, READ, (1,)) == 5
+
+
+def test_a_savepoint_outlives_the_reader_its_transaction_has_read_at(lab, conn):
+    run(conn, "SAVEPOINT before")
+    assert value(conn, READ, (1,)) == 0
+    lab.cut(FAR, "ap-south-1-1", "request", containing="ROLLBACK TO")
+    run(conn, "ROLLBACK TO SAVEPOINT before")
+    run(conn, UPDATE, (1,))
+    run(conn, "ROLLBACK TO SAVEPOINT before")
+    run(conn, UPDATE, (2,))
+    conn.commit()
+    assert [value(conn, READ, (key,)) for key in (1, 2)] == [0, 1]

@@ -380,7 +380,9 @@ async def rollback_to(session: Session, name: str) -> None:
         Trip(before=transaction.pending),
         session.deadline(),
     )
-    if reply.error is None:
+    # With a reader's connection nothing is lost: what is noted is done again elsewhere.
+    moves = session.journal is not None and reply.status is LinkStatus.LOST
+    if reply.error is None or moves:
         if session.journal is not None:
             session.journal.note(*transaction.unsent, sql)
         transaction.rolled_back_to()
