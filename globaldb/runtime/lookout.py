@@ -96,7 +96,8 @@ class Lookout:
             return None
         link, reply, outcome = lease.connection, Reply(), Outcome.DISCARD
         try:
-            with link.until(deadline):
+            # Nobody waits for it: to cancel it could only end what comes next there.
+            with link.until(deadline, expendable=True):
                 self._cluster.driver.travel(link, None, Trip(guard=HOW_FAR), reply)
             if link.link_status is LinkStatus.IDLE:
                 outcome = Outcome.REUSE

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import pymysql
 import pytest
 from mysql_family import (
     admin,
@@ -17,8 +18,10 @@ from mysql_family import (
     table,
     value,
 )
-from promises import FAR
+from promises import FAR, until
 
+import globaldb
+from globaldb.core.topology import Role
 from globaldb.lab import Lab
 
 pytestmark = [pytest.mark.lab, each_engine]
@@ -74,3 +77,33 @@ def test_a_savepoint_outlives_the_reader_its_transaction_has_read_at(lab, conn):
     run(conn, UPDATE, (2,))
     conn.commit()
     assert [value(conn, READ, (key,)) for key in (1, 2)] == [0, 1]
+
+
+def test_a_look_of_the_background_that_is_late_ends_nothing_of_anybody(lab, conn):
+    cluster = conn.session.cluster
+    [reader] = [n for n in cluster.nodes.values() if n.state.role is Role.READER]
+    reader.pool.warm(2)
+    until(lambda: reader.pool.stats.idle > 1)
+    lab.latency(FAR, FAR, 0.05)
+    cluster.lookout._look(reader, time.monotonic())
+    left = list(iter(reader.pool.try_checkout, None))
+    assert left
+    assert not any(lease.connection.spoiled for lease in left)
+    for lease in left:
+        reader.pool.checkin(lease)
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_that_were_never_asked_for_are_not_said_to_be_left(lab, conn):
+    run(conn, UPDATE, (1,))
+    link = conn.session.lease.connection
+    with admin(lab) as root:
+        root.execute(f"KILL {link.server_thread_id[0]}")
+    until(link.hung_up)
+    cursor = conn.cursor(pymysql.cursors.SSCursor)
+    with pytest.raises(globaldb.NodeLostError):
+        cursor.execute("SELECT id FROM mt")
+    with pytest.raises(globaldb.InternalError):
+        run(conn, UPDATE, (1,))
+    conn.rollback()
+    assert run(conn, UPDATE, (2,)) == 1

@@ -98,7 +98,12 @@ class Stream:
         """Send the statement; the rows of the result are to be fetched."""
         face, work = self._face, self._work
         along: list[str] = []
-        self.link = link = drive(flow.hold(face.session, work, along=along))
+        try:
+            self.link = link = drive(flow.hold(face.session, work, along=along))
+        except BaseException:
+            # Nothing was sent: no rows are left that anybody has to be told of.
+            face.stream = None
+            raise
         # One deadline for all that is waited for, until the last row was fetched.
         self._bound = link.until(work.deadline)
         self._bound.__enter__()
