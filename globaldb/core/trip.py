@@ -101,6 +101,8 @@ class Reply:
     done: bool = False
     #: The first of `repeats` whose answer was not what it had been, as text.
     changed: str | None = None
+    #: A rollback has left what takes no part in transactions.
+    remains: bool = False
     #: Why the statement, or what stood before it, failed.
     error: Exception | None = None
     position: Position | None = None

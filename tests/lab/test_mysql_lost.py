@@ -107,3 +107,17 @@ def test_rows_that_were_never_asked_for_are_not_said_to_be_left(lab, conn):
         run(conn, UPDATE, (1,))
     conn.rollback()
     assert run(conn, UPDATE, (2,)) == 1
+
+
+def test_what_no_rollback_undoes_is_not_to_be_repeated(lab, conn):
+    with admin(lab) as writer:
+        writer.execute("CREATE TABLE IF NOT EXISTS plain (n int) ENGINE = MyISAM")
+    caught_up(lab)
+    value(conn, READ, (1,))
+    with admin(lab) as other:
+        other.execute(UPDATE % 1)
+    with pytest.raises(globaldb.OperationalError) as caught:
+        run(conn, "INSERT INTO plain VALUES (1)")
+    assert caught.value.args[0] == 1213
+    assert "look before you repeat it" in str(caught.value)
+    assert not caught.value.retryable

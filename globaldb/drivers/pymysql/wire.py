@@ -308,6 +308,9 @@ class _Journey:
             self._repeated(step.owner, results)
         elif part is _Part.STATEMENT:
             self.reply.done = True
+            if self.call is None and words.first(step.text) == b"rollback":
+                # It warns of nothing but tables whose engine cannot undo.
+                self.reply.remains = bool(results[0].warning_count)
             if self.trip.capture and self.physical.gtids is not None:
                 self._take_own(self.physical.gtids)
         elif part is _Part.ROLE:

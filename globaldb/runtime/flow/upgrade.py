@@ -41,6 +41,12 @@ if TYPE_CHECKING:
 
 _MOVED = "transaction_moved"
 
+_APART = "and nothing was applied; run it again from its start, or "
+_REMAINS = (
+    "but for what it has written to tables whose engine knows no transactions: look "
+    "before you repeat it, and "
+)
+
 #: Seconds that a reader may take to end what was read there: else it is hung up on.
 _FAREWELL = 0.5
 
@@ -256,6 +262,7 @@ async def _start_over(session: Session, reader: Node, reply: Reply) -> NoReturn:
     trip, link = Trip(capture=True, alone=True), lease.connection
     try:
         after = await session.shell.travel(link, b"ROLLBACK", trip, patience)
+        remains = after.remains
         link.settings = after_rollback(
             session.applied_before, link.settings, session.idiom
         )
@@ -268,11 +275,13 @@ async def _start_over(session: Session, reader: Node, reply: Reply) -> NoReturn:
     if session.trail is not None:
         session.trail.changed = session.trail.wrote = True
     events.transaction_changed(session, reader, node)
+    # Then nobody is told to repeat it.
+    session.transaction.divided |= remains
     raise session.cluster.driver.serialization_failure(
         f"this transaction has read at {reader.name} what is different at the writer "
         f"{node.name} now, where it was to go on: {reply.changed}. It was rolled back "
-        "and nothing was applied; run it again from its start, or begin it with a "
-        "write or inside using(route='writer')"
+        f"{_REMAINS if remains else _APART}begin it with a write or inside "
+        "using(route='writer')"
     )
 
 
