@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
-from globaldb.carried import Carrier, private
+from globaldb.carried import FOLLOWED, Carrier, private
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, MutableMapping
@@ -47,22 +47,25 @@ class CausalityMiddleware:
         self, scope: MutableMapping[str, Any], receive: Receive, send: Send
     ) -> None:
         """Answer the request."""
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] not in ("http", "websocket") or FOLLOWED in scope:
             await self._app(scope, receive, send)
             return
         header = self._carrier.header
         given = None if header is None else _of(scope, header)
-        work = self._carrier.begin(given, _of(scope, "cookie", ";"))
+        # Servers begin what is next on a connection in the context of what was before.
+        work = self._carrier.begin(given, _of(scope, "cookie", ";"), alone=True)
 
         async def send_with_token(message: Message) -> None:
             if message["type"] in _HEADS:
                 message = await self._complete(message, work)
             await send(message)
 
+        scope[FOLLOWED] = True
         try:
             with work.inside():
                 await self._app(scope, receive, send_with_token)
         finally:
+            scope.pop(FOLLOWED, None)
             work.end()
 
     async def _complete(self, message: Message, work: Work) -> Message:

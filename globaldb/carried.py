@@ -25,6 +25,8 @@ _OUTSIDE: Final = re.compile(r"[^ -:<-~]")
 _SAME_SITE: Final = ("Lax", "Strict", "None")
 #: Between a token and the signature of `Carrier`.
 _SEAL: Final = "!"
+#: What a request's environ or scope has while a middleware follows it: one does.
+FOLLOWED: Final = "globaldb.followed"
 #: Bytes of a cookie, with its attributes: browsers drop longer ones.
 LONGEST: Final = 4096
 
@@ -71,13 +73,19 @@ class Carrier:
         self._signed = secret is None and not unsigned
         self._warned = False
 
-    def begin(self, header: str | None, cookies: str | None) -> Work:
-        """Return the work of a request that came with these headers, if any."""
+    def begin(
+        self, header: str | None, cookies: str | None, *, alone: bool = False
+    ) -> Work:
+        """Return the work of a request that came with these headers, if any.
+
+        It is *alone*, or a part of the piece of work that the caller is in.
+        """
         # Whoever goes on sending one of them does not hide what is newer in the other.
         texts = {text for text in (header, self._cookie(cookies or "")) if text}
         if self._secret is None:
-            return Work(*texts, signed=self._signed)
-        return Work(*(self._opened(text, self._secret) for text in texts))
+            return Work(*texts, signed=self._signed, alone=alone)
+        opened = (self._opened(text, self._secret) for text in texts)
+        return Work(*opened, alone=alone)
 
     def headers(self, work: Work) -> list[tuple[str, str]]:
         """Return what the response to a request says of its *work*: mostly nothing.

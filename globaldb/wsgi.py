@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from globaldb.carried import Carrier, private
+from globaldb.carried import FOLLOWED, Carrier, private
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -39,15 +39,20 @@ class CausalityMiddleware:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """Answer the request."""
+        if FOLLOWED in environ:
+            return self._app(environ, start_response)
         header = None if self._key is None else environ.get(self._key)
         work = self._carrier.begin(header, environ.get("HTTP_COOKIE"))
         head = _Head(self._carrier, work, start_response)
+        environ[FOLLOWED] = True
         try:
             with work.inside():
                 body = self._app(environ, head.start)
         except BaseException:
             work.end()
             raise
+        finally:
+            environ.pop(FOLLOWED, None)
         if not _is_whole(body, environ):
             return _Body(body, head, work)
         # Servers look at what it is, and at its length.

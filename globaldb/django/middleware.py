@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ImproperlyConfigured
 
-from globaldb.carried import LONGEST, private
+from globaldb.carried import FOLLOWED, LONGEST, private
 from globaldb.dbapi.work import Work
 from globaldb.errors import Error
 
@@ -60,7 +60,7 @@ class CausalityMiddleware:
         """Answer *request*, and have its user's next one see what it has written."""
         if iscoroutinefunction(self):
             return self._answer_later(request)
-        with Work(self._came_with(request)) as work:
+        with Work(self._came_with(request), alone=_alone(request)) as work:
             response = self._get_response(request)
             self._keep(request, response, work)
         return response
@@ -68,7 +68,7 @@ class CausalityMiddleware:
     async def _answer_later(self, request: HttpRequest) -> Any:
         # Sessions may be in the database.
         came_with = await sync_to_async(self._came_with)(request)
-        with Work(came_with) as work:
+        with Work(came_with, alone=_alone(request)) as work:
             response = await self._get_response(request)
             await sync_to_async(self._keep)(request, response, work)
         return response
@@ -111,6 +111,15 @@ class CausalityMiddleware:
             # Browsers would drop it without a word.
             del response.cookies[TOKEN]
             logger.warning("token_too_long characters=%s", len(token))
+
+
+def _alone(request: HttpRequest) -> bool:
+    """Whether what goes on in this context is the request before it on a connection.
+
+    ASGI servers begin the next one there; another middleware of ours says that it is not.
+    """
+    scope = getattr(request, "scope", None)
+    return scope is not None and FOLLOWED not in scope
 
 
 def _store() -> str:

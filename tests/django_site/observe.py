@@ -109,7 +109,7 @@ from django.db import (
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import F
 from django.http import HttpResponse
-from django.test import RequestFactory, override_settings
+from django.test import AsyncRequestFactory, RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
 from shop.models import Item, Order
 
@@ -316,9 +316,22 @@ def causality_of_async_views() -> Any:
         await sync_to_async(Item.objects.filter(name="cake").update)(price=9)
         return HttpResponse()
 
-    middleware: Any = CausalityMiddleware(view)
-    response = async_to_sync(middleware)(RequestFactory().get("/"))
-    return "globaldb_token" in response.cookies
+    async def reads(request: Any) -> Any:
+        await sync_to_async(Item.objects.filter(name="cake").exists)()
+        return HttpResponse()
+
+    def tells(view: Any) -> bool:
+        middleware: Any = CausalityMiddleware(view)
+        response = async_to_sync(middleware)(AsyncRequestFactory().get("/"))
+        close_old_connections()
+        return "globaldb_token" in response.cookies
+
+    # A server may begin a request in the context of the one before on its connection.
+    with lagging(), globaldb.session():
+        Item.objects.filter(name="cake").update(price=9)
+        # As behind each request.
+        close_old_connections()
+        return {"reads": tells(reads), "writes": tells(view)}
 
 
 @observation
