@@ -2,7 +2,8 @@
 
 `QuerySet.get_or_create`, ``update_or_create``, ``Model.delete`` and their like ask
 Django's router for the database to *write* to before they read. That is the only sign
-there is, and it stands until something asks for a database to *read* from.
+there is, and it stands until something asks for a database to *read* from. Django's
+cache in the database asks in the same way, and then reads by a cursor of its own.
 """
 
 from __future__ import annotations
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 _SHOWING: Final = "get_deleted_objects"
 _SAFE: Final = ("GET", "HEAD")
 
+#: The label of what asks for Django's cache in the database, which has no model.
+_CACHE: Final = "django_cache"
+
 _about_to_write: ContextVar[bool] = ContextVar("globaldb_about_to_write", default=False)
+_about_to_cache: ContextVar[bool] = ContextVar("globaldb_about_to_cache", default=False)
 
 
 class WriteIntentRouter:
@@ -38,7 +43,7 @@ class WriteIntentRouter:
 
     def db_for_read(self, model: type[Model], **hints: Any) -> None:  # noqa: ARG002 - as Django has it
         """Take note that what is read next is only read."""
-        _about_to_write.set(False)
+        forget()
 
     def db_for_write(self, model: type[Model], **hints: Any) -> None:  # noqa: ARG002 - as Django has it
         """Take note that what is read next decides about a write."""
@@ -48,6 +53,7 @@ class WriteIntentRouter:
             getattr(asking.f_locals.get("request"), "method", None) in _SAFE
         )
         _about_to_write.set(not shows)
+        _about_to_cache.set(model._meta.app_label == _CACHE)  # noqa: SLF001 - Django's own name for it
 
 
 def watch_router() -> None:
@@ -63,6 +69,41 @@ def watch_router() -> None:
 def forget() -> None:
     """Take note that a request ended: what follows is about something else."""
     _about_to_write.set(False)
+    _about_to_cache.set(False)
+
+
+def takes_cache() -> bool:
+    """Return whether the cursor that is asked for is to change Django's cache."""
+    taken = _about_to_cache.get()
+    if taken:
+        # It is the next one: others have nothing to do with it.
+        _about_to_cache.set(False)
+    return taken
+
+
+class CachingCursor:
+    """A cursor of Django's cache in the database, which is about to change it.
+
+    In a transaction it looks whether there is a row, and then inserts or updates one. It
+    says nothing when that fails, as after an old answer: the value would be lost.
+    """
+
+    def __init__(self, wrapper: BaseDatabaseWrapper, cursor: Any) -> None:
+        self._wrapper, self._cursor = wrapper, cursor
+
+    def execute(self, *args: Any) -> Any:
+        """Execute a statement, in a transaction at the writer."""
+        wrapper = self._wrapper
+        if wrapper.autocommit:
+            return self._cursor.execute(*args)
+        with wrapper.connection.using(route="writer"):
+            return self._cursor.execute(*args)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._cursor)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from globaldb.dbapi.cluster import Cluster, shared
 from globaldb.django import intent
 from globaldb.django.chain import Chain
 from globaldb.errors import ConfigurationError
+from globaldb.runtime.causality import current
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from globaldb.config import Config
     from globaldb.core.session import SessionState
     from globaldb.core.token import Token
+    from globaldb.runtime.causality import PieceOfWork
     from globaldb.runtime.cluster import ClusterRuntime
     from globaldb.runtime.session import Session
 
@@ -44,7 +46,7 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         self._staying: AbstractContextManager[Any] | None = None
         self._caught_up: Token | None = None
         #: What the session that ended last has seen, if its request has not ended.
-        self._before: tuple[ClusterRuntime, SessionState] | None = None
+        self._before: tuple[ClusterRuntime, SessionState, PieceOfWork] | None = None
         intent.watch_router()
 
     def open_session(self, params: dict[str, Any]) -> Any:
@@ -70,8 +72,9 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
 
     def _go_on(self, session: Session) -> None:
         if self._before is not None:
-            cluster, seen = self._before
-            if cluster is session.cluster:
+            cluster, seen, piece = self._before
+            # What was done outside of a piece of work is none of its business.
+            if cluster is session.cluster and piece is current():
                 session.books.inherit(seen)
 
     def configured(self, params: dict[str, Any]) -> Config:
@@ -111,10 +114,15 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
         self.settings_dict[_TESTING] = Chain() if now else None
 
     def _cursor(self, name: str | None = None) -> Any:
+        # Connecting may take cursors, too.
+        caching = intent.takes_cache()
         test_run, connection = self._test_run, self.connection
         if test_run is not None and connection is not None and self.autocommit:
             self._caught_up = test_run.catch_up(connection, self._caught_up)
-        return super()._cursor(name)  # type: ignore[misc]
+        cursor = super()._cursor(name)  # type: ignore[misc]
+        if caching:
+            cursor.cursor = intent.CachingCursor(self, cursor.cursor)
+        return cursor
 
     def close(self) -> None:
         """End the session. What the next statement begins goes on from what it saw.
@@ -130,7 +138,7 @@ class GlobaldbWrapper(BaseDatabaseWrapper):
             self._at_writer, self._staying = False, None
             if connection is not None:
                 session = connection.session
-                self._before = session.cluster, session.books
+                self._before = session.cluster, session.books, current()
 
     def close_if_unusable_or_obsolete(self) -> None:
         """End the session with its request, whatever ``CONN_MAX_AGE`` says.
