@@ -31,11 +31,15 @@ def install(app: Any) -> None:
     """
     try:
         from celery import signals
+        from celery.local import Proxy
     except ImportError as missing:
         raise ConfigurationError(
             f"globaldb.celery needs Celery, which cannot be imported ({missing}): "
             "pip install 'globaldb[celery]'"
         ) from missing
+    if isinstance(app, Proxy):
+        # As ``celery.current_app`` is: the tasks know what it stands for.
+        app = app._get_current_object()  # noqa: SLF001 - Celery's name for it
     tasks = _Tasks(app)
     for signal, receiver in (
         (signals.task_prerun, tasks.began),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from celery import Celery
 from celery.contrib.testing.worker import start_worker
+from celery.local import Proxy
 from promises import cluster, one
 from requests_site import COUNT, INSERT, NEARBY, far_away
 
@@ -26,12 +27,14 @@ Saw = tuple[int, Role]
 class Office:
     """Tasks that look at one cluster, and the worker that runs them in this process."""
 
-    def __init__(self, found: globaldb.Cluster) -> None:
+    def __init__(
+        self, found: globaldb.Cluster, named: Callable[[Any], Any] = lambda app: app
+    ) -> None:
         self.cluster = found
         self.app = Celery(
             set_as_current=False, broker="memory://", backend="cache+memory://"
         )
-        install(self.app)
+        install(named(self.app))
         self.tasks = self.app.task(self._task(), name="look", shared=False)
         self.sent: Any = None
         self.token: str | None = None
@@ -125,6 +128,12 @@ def test_a_token_that_the_middleware_has_signed_reaches_the_task(
     followed = wsgi.CausalityMiddleware(writes, **sealed)
     assert list(followed({}, lambda _, headers: told.update(headers))) == []
     assert unsigned.answer(told["Globaldb-Token"], **sealed) == (1, Role.WRITER)
+
+
+def test_what_stands_for_an_application_does_as_well(signed: Office) -> None:
+    """``celery.current_app`` is none itself."""
+    office = Office(signed.cluster, lambda app: Proxy(lambda: app))
+    assert office.answer(written(signed.cluster)) == (1, Role.WRITER)
 
 
 def test_what_was_checked_on_its_way_is_in_doubt_no_more(signed: Office) -> None:
