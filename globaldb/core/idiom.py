@@ -43,8 +43,11 @@ class Idiom(Protocol):
     def begins(self, statement: Statement) -> bool:
         """Whether *statement* outside autocommit begins a transaction."""
 
-    def begin(self, mode: TransactionMode) -> tuple[str, ...]:
-        """Return the statements that begin a transaction with *mode*."""
+    def begin(self, mode: TransactionMode, *, locked: bool) -> tuple[str, ...]:
+        """Return the statements that begin a transaction with *mode*.
+
+        *locked* says that tables are, beyond transactions, and stay so.
+        """
 
     def savepoint(self, name: str) -> str:
         """Return the statement that sets savepoint *name*."""
@@ -85,8 +88,9 @@ class PostgresqlIdiom:
         """Every statement begins one, as psycopg has it."""
         return True
 
-    def begin(self, mode: TransactionMode) -> tuple[str, ...]:
+    def begin(self, mode: TransactionMode, *, locked: bool) -> tuple[str, ...]:
         """Return the statement that begins a transaction with *mode*."""
+        del locked
         return (mode.sql,)
 
     def savepoint(self, name: str) -> str:

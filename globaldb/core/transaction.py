@@ -123,6 +123,7 @@ class Transaction:
         "mode",
         "rolled_back",
         "state",
+        "tables_locked",
         "trace",
         "wrote",
     )
@@ -140,6 +141,8 @@ class Transaction:
         self.trace: Trace | None = None
         #: Something else than a read may have been executed in it.
         self.wrote = False
+        #: LOCK TABLES is in force where it is to run, and outlives transactions.
+        self.tables_locked = False
         self._pending: list[_Pending] = []
         self._savepoints: list[str] = []
 
@@ -291,7 +294,8 @@ class Transaction:
         self.mode = TransactionMode()
 
     def _begin(self) -> list[_Pending]:
-        return [_Pending(sql) for sql in self._idiom.begin(self.mode)]
+        begin = self._idiom.begin(self.mode, locked=self.tables_locked)
+        return [_Pending(sql) for sql in begin]
 
     def _pending_savepoint(self, name: str) -> int | None:
         for index in range(len(self._pending) - 1, -1, -1):

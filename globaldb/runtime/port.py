@@ -40,6 +40,10 @@ class Link(Protocol):
         """What the server says of it."""
 
     @property
+    def begins_by_itself(self) -> bool:
+        """Whether each statement begins a transaction of its own accord."""
+
+    @property
     def standby(self) -> bool:
         """Whether the server last said that it is a standby."""
 

@@ -66,12 +66,15 @@ class MysqlIdiom:
             return statement.multiple
         return statement.verdict is not Verdict.SESSION or statement.action is None
 
-    def begin(self, mode: TransactionMode) -> tuple[str, ...]:
+    def begin(self, mode: TransactionMode, *, locked: bool) -> tuple[str, ...]:
         """Return the statements that begin a transaction with *mode*.
 
         READ WRITE is left out: it is the default, and a server that only reads refuses
-        a transaction that says it.
+        a transaction that says it. START TRANSACTION would unlock tables that are
+        *locked*.
         """
+        if locked:
+            return (*_of_next(mode), "SET autocommit = 0")
         words = [
             "WITH CONSISTENT SNAPSHOT" if mode.snapshot else "",
             "READ ONLY" if mode.read_only else "",
@@ -115,6 +118,14 @@ class MysqlIdiom:
             return f"SET SESSION TRANSACTION ISOLATION LEVEL {value.upper()}"
         access = "ONLY" if value == "on" else "WRITE"
         return f"SET SESSION TRANSACTION READ {access}"
+
+
+def _of_next(mode: TransactionMode) -> tuple[str, ...]:
+    words = [
+        mode.isolation and f"ISOLATION LEVEL {mode.isolation.upper()}",
+        mode.read_only and "READ ONLY",
+    ]
+    return tuple(f"SET TRANSACTION {word}" for word in words if word)
 
 
 def quoted(name: str) -> str:

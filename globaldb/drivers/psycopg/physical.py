@@ -123,6 +123,11 @@ class Physical(psycopg.Connection[Any]):
         return cls.connect(conninfo, autocommit=True, prepare_threshold=prepare)
 
     @property
+    def begins_by_itself(self) -> bool:
+        """False: it is in autocommit."""
+        return False
+
+    @property
     def standby(self) -> bool:
         """Whether the server last said that it is a standby; False once closed.
 

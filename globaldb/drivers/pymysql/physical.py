@@ -186,6 +186,11 @@ class Physical(Packets):
         return LinkStatus.IDLE
 
     @property
+    def begins_by_itself(self) -> bool:
+        """Whether it is outside autocommit: each statement begins a transaction."""
+        return not self.server_status & SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+
+    @property
     def backslash_escapes(self) -> bool:
         """Whether a backslash in a text escapes."""
         return not self.server_status & _NO_BACKSLASH_ESCAPES

@@ -58,7 +58,7 @@ from globaldb.runtime.flow.send import company, send
 from globaldb.runtime.flow.settings import is_setting, make_setting
 from globaldb.runtime.flow.shared import share
 from globaldb.runtime.flow.touch import reads_of
-from globaldb.runtime.flow.write import write
+from globaldb.runtime.flow.write import refuse_foreign, write
 
 if TYPE_CHECKING:
     from globaldb.core.lending import Lease
@@ -257,6 +257,8 @@ async def _on_lease(session: Session, work: Work) -> None:
     if not inside:
         refuse_gone(session)
     refuse_unforwarded(session, work)
+    if transaction.state is not TransactionState.FAILED:
+        refuse_foreign(session, work.statement, lease)
     if transaction.state is TransactionState.BEGUN:
         session.applied_before = lease.connection.settings
     commits = session.idiom.commits_first(work.statement)
@@ -356,6 +358,7 @@ async def _begin(session: Session, work: Work, action: Begin) -> bool:
     mode = TransactionMode(
         action.isolation, action.read_only, action.deferrable, snapshot
     )
+    session.transaction.tables_locked = False
     tx.begin(session, mode)
     if snapshot:
         await bring_up_to_date(session)

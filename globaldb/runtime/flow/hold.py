@@ -32,7 +32,7 @@ from globaldb.runtime.flow.outcome import NUMBER, numbers, traces
 from globaldb.runtime.flow.placement import fresh_reader, place
 from globaldb.runtime.flow.requirement import bring_up_to_date
 from globaldb.runtime.flow.seek import borrow_writer
-from globaldb.runtime.flow.send import company, send, settle
+from globaldb.runtime.flow.send import company, may_draw, send, settle
 from globaldb.runtime.flow.shared import share
 from globaldb.runtime.flow.touch import touch
 
@@ -77,6 +77,7 @@ async def hold(
     session.route = _route(work, held, reason)
     link = lease.connection
     link.face = session.face
+    may_draw(session, link, work)
     link.last_session = session.id
     # What is said on it is for psycopg to know: it may touch any table.
     touch(session, None)

@@ -38,6 +38,8 @@ def left_behind(session: Session, work: Work) -> Defines:
     statement = work.statement
     if isinstance(statement.action, CommitPrepared | RollbackPrepared):
         return session.cluster.catalog.finished(statement.action.gid)
+    if statement.reason == "lock_table" and session.idiom.begins_anew:
+        session.transaction.tables_locked = statement.command != "UNLOCK"
     temporary = statement.reason == "temporary_object" and not statement.multiple
     if isinstance(statement.action, Discard) and statement.action.what == "TEMP":
         session.temporary.discard(inside=session.transaction.active)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from globaldb.core.routing import READS
 from globaldb.core.settings import Settings, after_rollback, replay
+from globaldb.core.statement import Verdict
 from globaldb.core.transaction import TransactionMode, TransactionState
 from globaldb.core.trip import LinkStatus, Reply, Trip
 from globaldb.runtime import events
@@ -18,7 +20,11 @@ if TYPE_CHECKING:
     from globaldb.core.lending import Lease
     from globaldb.core.statement import Statement
     from globaldb.runtime.node import Node
+    from globaldb.runtime.port import Work
     from globaldb.runtime.session import Session
+
+#: Reasons of statements that are more than a read, and draw from no sequence.
+_DRAW_NOTHING: Final = frozenset(("advisory_lock", "listen", "locking_clause"))
 
 
 def company(
@@ -26,6 +32,8 @@ def company(
 ) -> Trip:
     """Tell what has to travel with *statement* to *link*."""
     before = replay(link.settings, settings_for(session, link), session.idiom)
+    if link.begins_by_itself and not session.transaction.active:
+        before = ("SET autocommit = 1", *before)
     alone = statement is not None and statement.alone
     script = statement is not None and statement.multiple
     if statement is not None and statement.reason == "opaque_body":
@@ -49,9 +57,8 @@ async def send(
     """Send *call*; what cannot stand beside it goes ahead in trips of its own."""
     link = lease.connection
     link.face = session.face
+    may_draw(session, link, session.work)
     link.last_session = session.id
-    if not link.standby:
-        session.wrote_on = link
     announce(session, link, call)
     _renew(session, link)
     try:
@@ -69,6 +76,27 @@ async def send(
     except BaseException:
         _interrupted(session, link)
         raise
+
+
+def may_draw(session: Session, link: Any, work: Work | None) -> None:
+    """Take note of where the session may have drawn from a sequence last."""
+    if session.wrote_on is link and link.last_session != session.id:
+        # What currval() tells there is somebody else's by now.
+        session.wrote_on = None
+    if link.standby or (work is not None and _draws_nothing(work.statement)):
+        return
+    session.wrote_on = link
+
+
+def _draws_nothing(statement: Statement) -> bool:
+    if statement.verdict is Verdict.SAME_CONNECTION:
+        # A cursor may draw with each row.
+        return statement.command in {"SELECT", "SHOW"}
+    return (
+        statement.verdict in READS
+        or statement.verdict is Verdict.SESSION
+        or statement.reason in _DRAW_NOTHING
+    )
 
 
 def _renew(session: Session, link: Any) -> None:
@@ -102,6 +130,8 @@ async def _with_company(
             return _never_left(ahead)
         session.applied_before = link.settings
         trip = replace(trip, before=trip.before[len(changes) :])
+        if call is None and trip.plain:
+            return ahead
     if (trip.before or trip.repeats) and (trip.alone or trip.script):
         ahead = await session.shell.travel(
             link, None, Trip(before=trip.before, repeats=trip.repeats), deadline

@@ -48,6 +48,8 @@ _SAVEPOINT: Final = Statement(Verdict.TRANSACTION, "savepoint", "SAVEPOINT")
 
 def begin(session: Session, mode: TransactionMode) -> None:
     """Start a transaction in the books; the server hears of it later."""
+    # What is not pinned any more has lost its locks.
+    session.transaction.tables_locked &= session.pinned_whole
     asked, session.next_mode = mode.over(session.next_mode), TransactionMode()
     session.transaction.begin(asked.over(session.mode))
     session.settings.begin()
