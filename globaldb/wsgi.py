@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from globaldb.carried import FOLLOWED, Carrier, private
 
@@ -54,7 +54,7 @@ class CausalityMiddleware:
         finally:
             environ.pop(FOLLOWED, None)
         if not _is_whole(body, environ):
-            return _Body(body, head, work)
+            return _Body(body, head, work).begun()
         # Servers look at what it is, and at its length.
         try:
             head.send()
@@ -118,11 +118,28 @@ class _Body:
         self._head = head
         self._work = work
         self._chunks: Iterator[bytes] | None = None
+        self._first: bytes | None = None
+
+    def begun(self) -> Self:
+        """Have the first part, and so the headers, before the server asks for it.
+
+        Granian looks at the headers only once, when it gets the body.
+        """
+        try:
+            self._first = next(self, None)
+        except BaseException:
+            # The server will not: it has nothing to close.
+            self.close()
+            raise
+        return self
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        first, self._first = self._first, None
+        if first is not None:
+            return first
         # Each part by itself: the server may ask for the next in another context.
         with self._work.inside():
             if self._chunks is None:

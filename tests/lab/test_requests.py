@@ -257,6 +257,51 @@ def test_a_server_hears_of_the_headers_before_any_part_of_the_body(here: Site) -
     assert TOKEN.encode() in head.lower()
 
 
+def test_a_server_may_look_at_the_headers_as_soon_as_it_has_the_body(
+    here: Site,
+) -> None:
+    """As Granian does, and sends what it finds then."""
+
+    def streams(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("418 Teapot", [])
+        return filter(None, (part() for part in (nothing, write)))
+
+    def nothing() -> bytes:
+        return b""
+
+    def write() -> bytes:
+        with here.cluster.connect() as conn:
+            conn.execute(INSERT)
+        return b"one"
+
+    told: list[Any] = []
+    app = wsgi.CausalityMiddleware(streams, secret=SECRET)
+    body = app({}, lambda status, headers: told.extend((status, dict(headers))))
+    status, headers = told
+    assert status == "418 Teapot"
+    assert "Globaldb-Token" in headers
+    assert list(body) == [b"one"]
+
+
+def test_a_body_whose_first_part_fails_is_closed() -> None:
+    closed: list[bool] = []
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            raise ValueError("x")
+
+        def close(self) -> None:
+            closed.append(globaldb.current_token() is None)
+
+    def fails(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return Body()
+
+    with pytest.raises(ValueError, match="x"):
+        serve(fails)
+    assert closed == [True]
+
+
 def test_an_error_page_takes_the_place_of_what_was_not_sent(here: Site) -> None:
     def fails(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
