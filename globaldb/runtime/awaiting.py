@@ -60,8 +60,7 @@ class Awaiting:
         began = monotonic()
         self._wait_for(lambda: self._any_reachable() or self._all_failed(), deadline)
         if not self._any_reachable():
-            nodes = self._cluster.nodes.values()
-            barred = bool(nodes) and all(node.barred for node in nodes)
+            barred = self._barred()
             states, waited = self._states(), monotonic() - began
             error = NoNodeAvailableError(
                 no_node(states, waited, barred=barred)
@@ -76,6 +75,9 @@ class Awaiting:
 
         At first also for what the other nodes say: the first to answer may be an old
         writer that has come back, and only the new one knows.
+
+        Raises `NoNodeAvailableError` when *deadline* passes, or every node refuses this
+        application: no failover helps where its database has been dropped.
         """
         cluster = self._cluster
         if not self._heard:
@@ -83,11 +85,21 @@ class Awaiting:
         state = cluster.topology.writer
         if state is None:
             began = monotonic()
-            self._search(lambda: cluster.topology.writer is not None, deadline)
+            self._failed.clear()
+            self._search(
+                lambda: cluster.topology.writer is not None or self._refused(), deadline
+            )
             state = cluster.topology.writer
             if state is None:
-                waited = monotonic() - began
-                raise NoNodeAvailableError(no_writer(self._states(), waited))
+                refused, waited = self._refused(), monotonic() - began
+                error = NoNodeAvailableError(
+                    no_node(self._states(), waited, barred=True)
+                    if refused
+                    else no_writer(self._states(), waited)
+                )
+                if refused:
+                    error.retryable = False
+                raise error
         return cluster.node(state.name)
 
     def reader(self, deadline: float) -> None:
@@ -134,6 +146,14 @@ class Awaiting:
         if self._cluster.closed or self.seeking:
             return self._cluster.closed
         return self._failed >= self._cluster.nodes.keys()
+
+    def _barred(self) -> bool:
+        nodes = self._cluster.nodes.values()
+        return bool(nodes) and all(node.barred for node in nodes)
+
+    def _refused(self) -> bool:
+        """Whether every node has been asked again, and has refused this application."""
+        return self._all_failed() and not self._any_reachable() and self._barred()
 
     def _states(self) -> tuple[NodeState, ...]:
         return tuple(self._cluster.topology.nodes.values())

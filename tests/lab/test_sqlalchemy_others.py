@@ -9,11 +9,12 @@ import psycopg
 import pymysql
 import pytest
 import sqlalchemy_shop
-from sqlalchemy import Engine, create_engine, event, exc, inspect, text
+from sqlalchemy import Engine, create_engine, event, exc, inspect, make_url, text
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy_shop import COUNT, once, routed
 
 from globaldb.core.topology import Role
+from globaldb.lab import Lab
 
 # Fixtures.
 engines, shop = sqlalchemy_shop.engines, sqlalchemy_shop.shop
@@ -109,6 +110,30 @@ def test_a_new_engine_is_given_the_application_s_options_alone(
     monkeypatch.setattr(engine.dialect, name, lambda _, opts: given.append(opts))
     with engine.connect().execution_options(stream_results=True):
         assert given == [{"stream_results": True}]
+
+
+@once
+def test_a_database_that_was_dropped_is_said_to_be_gone_and_no_failover_awaited(
+    engine_lab: Lab,
+) -> None:
+    at = engine_lab.writer()
+    own = engine_lab.options(at.region, at.name, superuser=True)
+    with psycopg.connect(**own, autocommit=True) as server:
+        server.execute("CREATE DATABASE sa_dropped OWNER app")
+        url = make_url(sqlalchemy_shop.url_of(engine_lab)).set(database="sa_dropped")
+        engine = create_engine(url, connect_args={"probe_interval": 60})
+        write = text("CREATE TABLE IF NOT EXISTS kept (n int)")
+        with engine.begin() as connection:
+            connection.execute(write)
+        engine.dispose()
+        server.execute("DROP DATABASE sa_dropped WITH (FORCE)")
+
+    with (
+        engine.connect() as connection,
+        pytest.raises(exc.OperationalError, match="lets this application in") as failed,
+    ):
+        connection.execute(write)
+    assert not failed.value.orig.retryable  # type: ignore[union-attr]
 
 
 def test_modules_of_the_drivers_are_found_by_their_full_names() -> None:
