@@ -212,8 +212,20 @@ def test_a_cancelled_read_is_not_repeated_on_another_node(conn: Connection) -> N
 
 
 def interrupted_read(conn: Connection) -> None:
-    with by_another_thread(conn, 0.03):
+    over = threading.Event()
+
+    def cancel() -> None:
+        # As often as it takes: at first it may not be on its way yet.
+        while not over.wait(0.03):
+            conn.cancel_safe()
+
+    cancelling = threading.Thread(target=cancel)
+    cancelling.start()
+    try:
         conn.execute("SELECT pg_sleep(3)")
+    finally:
+        over.set()
+        cancelling.join()
 
 
 @pytest.mark.parametrize(
