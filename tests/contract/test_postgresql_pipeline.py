@@ -82,12 +82,16 @@ def test_a_pipeline_inside_a_block_belongs_to_it(conn: Any, table: str) -> None:
     assert conn.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
 
 
-def test_an_error_aborts_what_follows(auto: Any) -> None:
+def test_an_error_aborts_what_follows(auto: Any, side: Any) -> None:
     with pytest.raises(psycopg.errors.UndefinedTable), auto.pipeline():
         auto.execute("SELECT 1 FROM no_such_table")
-    with auto.pipeline() as pipeline:
+    with side.connect(autocommit=True) as gate, auto.pipeline() as pipeline:
+        # The error comes behind what follows: a read that is late meets it earlier.
+        gate.execute("SELECT pg_advisory_lock(7)")
+        auto.execute("SELECT pg_advisory_xact_lock_shared(7)")
         auto.execute("SELECT 1 FROM no_such_table")
         later = auto.execute("SELECT 2")
+        gate.execute("SELECT pg_advisory_unlock(7)")
         with pytest.raises(psycopg.errors.UndefinedTable):
             pipeline.sync()
         with pytest.raises(psycopg.ProgrammingError):
