@@ -27,7 +27,7 @@ from globaldb.core.lending import (
 from globaldb.errors import NoNodeAvailableError, OperationalError, PoolTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Set as AbstractSet
 
 C = TypeVar("C")
 
@@ -91,9 +91,9 @@ class PoolBooks(Generic[C]):
         return len(self._lent) + len(self._cleaning)
 
     @property
-    def lent(self) -> list[C]:
-        """The connections on loan."""
-        return [lease.connection for lease in self._lent]
+    def lent(self) -> AbstractSet[Lease[C]]:
+        """What is on loan."""
+        return self._lent
 
     # The fast path: no clock, no plan, no waiter.
 

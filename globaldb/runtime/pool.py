@@ -24,6 +24,7 @@ from globaldb.core.lending import (
 )
 from globaldb.core.pool_state import PoolBooks
 from globaldb.errors import InterfaceError
+from globaldb.runtime.unheld import unheld
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -174,6 +175,8 @@ class Pool(Generic[C]):
 
     def tick(self, now: float) -> None:
         """Keep house, about once a second: ages, the minimum, another attempt."""
+        with self._lock:
+            self._dropped.extend(unheld(self._books.lent))
         while self._dropped:
             with suppress(InterfaceError):  # returned in time after all
                 self.checkin(self._dropped.popleft(), Outcome.DISCARD)
@@ -213,7 +216,7 @@ class Pool(Generic[C]):
     def lent(self) -> list[C]:
         """The connections on loan at this instant."""
         with self._lock:
-            return self._books.lent
+            return [lease.connection for lease in self._books.lent]
 
     @property
     def full(self) -> bool:

@@ -351,6 +351,48 @@ def test_a_lease_dropped_by_a_finalizer_is_closed_at_the_next_tick():
         assert pool.try_checkout() is kept
 
 
+def test_a_lease_that_nobody_holds_any_more_is_closed_at_the_next_tick():
+    plant = Plant()
+    with pool_of(plant, max_size=2) as pool:
+        held, lost = pool.checkout(), [pool.checkout()]
+        until(lambda: pool.stats.busy == 2)
+        pool.tick(time.monotonic())
+        assert pool.stats.busy == 2
+        # As an exception does that comes between the loan and whatever would end it.
+        lost.clear()
+        pool.tick(time.monotonic())
+        until(lambda: plant.living == [held.connection])
+        pool.checkin(held)
+        assert pool.stats.busy == 0
+
+
+def test_a_lease_that_another_thread_holds_is_left_to_it():
+    plant = Plant()
+    with pool_of(plant, max_size=3) as pool:
+        gate = threading.Event()
+
+        def borrow():
+            lease = pool.checkout()
+            gate.wait(SOON)
+            pool.checkin(lease)
+
+        def walk():
+            lease = pool.checkout()
+            yield
+            pool.checkin(lease)
+
+        thread, steps = threading.Thread(target=borrow), walk()
+        thread.start()
+        next(steps)
+        until(lambda: pool.stats.busy == 2, tick=pool.tick)
+        pool.tick(time.monotonic())
+        gate.set()
+        thread.join(SOON)
+        next(steps, None)
+        assert pool.stats.busy == 0
+        assert len(plant.living) == 2
+
+
 def test_warming_opens_in_the_background():
     plant = Plant()
     with pool_of(plant) as pool:
