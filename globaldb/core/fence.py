@@ -148,10 +148,14 @@ class Question:
     position: Position
     #: Seconds the server may wait by itself, if it can.
     patience: float = 0.0
+    #: It is asked what it may have shown at most, not what it has at least.
+    at_most: bool = False
 
 
 #: Asks a reader only how far it has replayed, in whichever form it has.
 HOW_FAR: Final = Question(Means.LSN, Position())
+#: Asks it for a position that is no earlier than anything it has shown.
+AT_MOST: Final = Question(Means.LSN, Position(), at_most=True)
 
 
 def means_for(position: Position, reader: Abilities) -> Means:

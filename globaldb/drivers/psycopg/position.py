@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from globaldb.core.fence import Abilities, Question
     from globaldb.core.trip import Reply
 
-#: On a reader: how far it has replayed. NULL on a writer.
+#: On a reader: how far it has replayed. NULL on a writer, unless it was promoted and not
+#: started since: there it is what it replayed last, and tells of nothing it has shown.
 REPLAYED = b"SELECT pg_catalog.pg_last_wal_replay_lsn()"
 
 #: Inside the transaction, just before its commit: whether the commit will wait for

@@ -32,6 +32,9 @@ _FROZEN: Final = "timestamp"
 MYSQL_EXECUTED: Final = "@@GLOBAL.gtid_executed"
 MARIADB_WRITTEN: Final = "@@GLOBAL.gtid_binlog_pos"
 MARIADB_APPLIED: Final = "@@GLOBAL.gtid_slave_pos"
+#: With what it has written itself since it was promoted, of which the other says
+#: nothing.
+MARIADB_SHOWN: Final = "@@GLOBAL.gtid_current_pos"
 
 #: Columns of SHOW REPLICA STATUS, by their names old and new.
 _BEHIND: Final = ("Seconds_Behind_Source", "Seconds_Behind_Master")
@@ -114,8 +117,8 @@ def guard(physical: Physical, question: Question, reader: Abilities) -> str:
     if means is Means.LAG:
         return lag(physical, reader.parts)
     if means.by_log:
-        executed = MARIADB_APPLIED if physical.mariadb else MYSQL_EXECUTED
-        return f"SELECT {executed}"
+        mariadb = MARIADB_SHOWN if question.at_most else MARIADB_APPLIED
+        return f"SELECT {mariadb if physical.mariadb else MYSQL_EXECUTED}"
     return "SELECT NULL"
 
 

@@ -6,11 +6,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from globaldb.core.faults import Fault
-from globaldb.core.position import Position
-from globaldb.core.trip import Trip
+from globaldb.core.position import Lsn, Position
+from globaldb.core.trip import LinkStatus, Trip
 from globaldb.errors import Error
 from globaldb.runtime.flow.faults import fault_of, raise_of_writer
-from globaldb.runtime.flow.fence import look, replayed
+from globaldb.runtime.flow.fence import look, shown
 from globaldb.runtime.flow.patience import patience
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ async def current_position(session: Session) -> Position | None:
     session.hot = None
     if not books.position_unknown and books.read_node is not None:
         await leave_reader(session)
-    if books.position_unknown or books.read_node is not None:
+    apart = books.apart is not None
+    if books.position_unknown or books.read_node is not None or apart:
         await capture_at_writer(session)
     return books.floor
 
@@ -90,20 +91,47 @@ async def leave_reader(session: Session) -> bool:
         return False
     if books.left(Position(position, read=True), sampled_at):
         return True
-    if not state.reachable or node.silent:
-        return False
+    return state.reachable and not node.silent and await _leave_by_asking(session, node)
+
+
+async def _leave_by_asking(session: Session, node: Node) -> bool:
+    """Ask the last reader for what it may have shown; False when it cannot tell."""
+    books = session.books
     try:
         lease = await session.shell.borrow(node, session.deadline())
     except Error:
         # It is gone, or has no connection to spare: the writer knows as much.
         session.cluster.suspect(node.name)
         return False
+    link, asked_at = lease.connection, monotonic()
     try:
-        asked_at = monotonic()
-        answer = await replayed(session, node, lease)
+        answer = await shown(session, node, lease)
+        if link.link_status is LinkStatus.IDLE and not link.standby:
+            await _leave_promoted(session, node, lease)
+            return False
     finally:
         session.hand_back(lease, node)
     return answer is not None and books.left(Position(answer, read=True), asked_at)
+
+
+async def _leave_promoted(session: Session, node: Node, lease: Lease[Any]) -> None:
+    """Require what the last reader has now that it is the writer.
+
+    Nobody here has heard of that yet: the writer that is believed in may be the old one,
+    which knows nothing of what the session has seen.
+    """
+    cluster, asked_at = session.cluster, monotonic()
+    trip = Trip(capture=True)
+    reply = await session.shell.travel(lease.connection, None, trip, session.deadline())
+    cluster.suspect(node.name)
+    log = None if reply.position is None else reply.position.log
+    if reply.error is not None or reply.position_problem is not None or log is None:
+        return
+    if isinstance(log, Lsn):
+        cluster.learn(log.timeline)
+    else:
+        log = log.on(cluster.topology.epoch)
+    session.books.left(Position(log), asked_at)
 
 
 async def wait_for(

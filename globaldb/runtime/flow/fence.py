@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.consistency import Consistency
 from globaldb.core.fence import (
-    HOW_FAR,
+    AT_MOST,
     MARGIN,
     Answer,
     Means,
@@ -174,16 +174,21 @@ async def look(
     return None if reply.guard_problem is not None else has
 
 
-async def replayed(
-    session: Session, node: Node, lease: Lease[Any]
-) -> LogPosition | None:
-    """Ask a reader how far it has replayed; None when it cannot or will not tell."""
-    if not any(means.by_log for means in node.facts.now.means):
+async def shown(session: Session, node: Node, lease: Lease[Any]) -> LogPosition | None:
+    """Ask a reader for a position that is no earlier than anything it has shown.
+
+    None when it cannot or will not tell, or turns out to be no reader any more: what it
+    replayed last is then where its own writes began.
+    """
+    sampled = node.state.position
+    if sampled is None or not any(means.by_log for means in node.facts.now.means):
         return None
-    reply = await _ask(session, lease, HOW_FAR)
+    reply = await _ask(session, lease, AT_MOST)
     if reply.error is not None or reply.guard_problem is not None:
         return None
-    return node.showed(reply.replayed)
+    if reply.replayed is None or not lease.connection.standby:
+        return None
+    return reply.replayed.on(sampled.timeline)
 
 
 async def _ask(session: Session, lease: Lease[Any], question: Question) -> Reply:

@@ -21,7 +21,7 @@ from globaldb.errors import Error, ReadOnlyError
 from globaldb.runtime.flow.capture import wait_for
 from globaldb.runtime.flow.forwarding import NATIVE, native_target, reads_only
 from globaldb.runtime.flow.newest import as_of_now, needs_newest
-from globaldb.runtime.flow.read import find_reader
+from globaldb.runtime.flow.read import find_reader, with_what_was_left
 from globaldb.runtime.flow.reading import why_not
 from globaldb.runtime.flow.seek import borrow_writer
 from globaldb.runtime.flow.wait import Wait
@@ -150,7 +150,9 @@ async def fresh_reader(
     """
     tried: list[str] = []
     while True:
+        floor = session.books.floor
         found = await find_reader(session, decision, tried)
+        decision = with_what_was_left(session, decision, floor)
         if isinstance(found, str):
             return (found, *await borrow_writer(session, deadline))
         node = found.node

@@ -98,7 +98,9 @@ async def read(
     """
     attempts = _Attempts(work, decision, [], otherwise)
     while True:
+        floor = session.books.floor
         place = await find_reader(session, decision, attempts.tried)
+        decision = with_what_was_left(session, decision, floor)
         if isinstance(place, str):
             if place == _NO_READER and await _somebody_came(session, attempts):
                 continue
@@ -147,13 +149,31 @@ async def find_reader(
         return "last_reader_gone"
     if books.read_node not in (None, node.name):
         # Monotonic reads: the new node must have what the old one may have shown.
-        if not await leave_reader(session):
+        if not await leave_reader(session) or books.apart is not None:
             return "last_reader_gone"
-        floor = session.books.requirement(decision.reads)
-        if required is not None and floor is not None:
-            floor = required.merge(floor)
-        required = floor
+        required = _joined(required, books.requirement(decision.reads))
     return place_at(session, node, required)
+
+
+def with_what_was_left(
+    session: Session, decision: Decision, floor: Position | None
+) -> Decision:
+    """Add to *decision* what leaving a reader has added to *floor* meanwhile.
+
+    The node that was chosen then may give the read up, and the next one must have it,
+    too.
+    """
+    books = session.books
+    if books.floor is floor:
+        return decision
+    required = _joined(decision.required, books.requirement(decision.reads))
+    return replace(decision, required=required)
+
+
+def _joined(required: Position | None, floor: Position | None) -> Position | None:
+    if required is None or floor is None:
+        return required or floor
+    return required.merge(floor)
 
 
 def _nearest(
