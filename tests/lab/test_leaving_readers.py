@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from lab_client import ask
+from lab_client import ask, connect
 from lab_fixtures import FreshLab
 from promises import FAR, HOME, READER, WRITER, cluster, until
 
@@ -74,6 +74,28 @@ def test_it_may_have_been_promoted_a_moment_ago(
         # Over a connection that has outlived the promotion.
         assert count(conn, FAR) == 1
         assert count(conn, THIRD) == 1
+
+
+def test_by_now_it_may_be_the_writer_and_known_to_be(fresh_lab: FreshLab) -> None:
+    # So what does not wait for its disk is there much later.
+    lab = fresh_lab(replace(SPEC, settings={"wal_writer_delay": "10s"}))
+    with warm(lab) as found, found.connect() as conn:
+        assert count(conn, FAR) == 0
+        lab.switchover(FAR)
+        with closing(connect(lab, FAR, READER)) as writer:
+            writer.execute("SET synchronous_commit = off")
+            writer.execute("INSERT INTO t VALUES (1)")
+        assert count(conn, FAR) == 1
+        found.runtime.monitor.hurry()
+        until(lambda: known(found, FAR).role is Role.WRITER)
+        until(lambda: known(found, THIRD).position.timeline == 2)
+        assert count(conn, THIRD) == 1
+
+
+def known(found: globaldb.Cluster, region: str) -> Any:
+    """What is believed of the one node of *region*."""
+    [state] = [each for each in found.topology.nodes.values() if each.region == region]
+    return state
 
 
 @pytest.mark.parametrize("look", [count, count_in_a_transaction])

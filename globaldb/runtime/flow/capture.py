@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from globaldb.core.faults import Fault
 from globaldb.core.position import Lsn, Position
+from globaldb.core.topology import Role
 from globaldb.core.trip import LinkStatus, Trip
 from globaldb.errors import Error
 from globaldb.runtime.flow.faults import fault_of, raise_of_writer
@@ -86,8 +87,9 @@ async def leave_reader(session: Session) -> bool:
         return False
     state = node.state
     position, sampled_at = state.position, state.sampled_at
-    if not position or sampled_at is None:
-        # It does not say how far it is.
+    if not position or sampled_at is None or state.role is not Role.READER:
+        # It does not say how far it is. As the writer it says what is on its disk, and
+        # shows what is not there yet, too.
         return False
     if books.left(Position(position, read=True), sampled_at):
         return True
