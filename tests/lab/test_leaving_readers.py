@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import mysql_family as family
 import pytest
 from lab_client import ask, connect
 from lab_fixtures import FreshLab
@@ -96,6 +97,25 @@ def known(found: globaldb.Cluster, region: str) -> Any:
     """What is believed of the one node of *region*."""
     [state] = [each for each in found.topology.nodes.values() if each.region == region]
     return state
+
+
+def test_it_may_be_one_that_would_let_anybody_write(fresh_lab: FreshLab) -> None:
+    """A replica of MariaDB that is not read_only, and writes down nobody's writes."""
+    settings = {"log_slave_updates": "OFF"}
+    lab = fresh_lab(replace(SPEC, engine="mariadb", settings=settings))
+    with family.admin(lab, READER) as reader:
+        reader.execute("SET GLOBAL read_only = 0")
+    with warm(lab) as found, found.connect() as conn:
+        for node in found.runtime.nodes.values():
+            # Connections that no probe has asked are all there are then.
+            node.pool.drain()
+        assert count(conn, FAR) == 0
+        lab.lag(THIRD, BEHIND)
+        ask(lab, HOME, WRITER, "INSERT INTO t VALUES (1)")
+        until(lambda: count(conn, FAR) == 1)
+        assert count(conn, THIRD) == 1
+        # It could tell what it has shown, and the other one has not that yet.
+        assert conn.last_route.reason == "reader_behind"
 
 
 @pytest.mark.parametrize("look", [count, count_in_a_transaction])

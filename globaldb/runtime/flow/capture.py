@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from globaldb.core.faults import Fault
 from globaldb.core.position import Lsn, Position
 from globaldb.core.topology import Role
-from globaldb.core.trip import LinkStatus, Trip
+from globaldb.core.trip import Trip
 from globaldb.errors import Error
 from globaldb.runtime.flow.faults import fault_of, raise_of_writer
 from globaldb.runtime.flow.fence import look, shown
@@ -108,7 +108,7 @@ async def _leave_by_asking(session: Session, node: Node) -> bool:
     link, asked_at = lease.connection, monotonic()
     try:
         answer = await shown(session, node, lease)
-        if link.link_status is LinkStatus.IDLE and not link.standby:
+        if isinstance(answer, Lsn) and not link.standby:
             await _leave_promoted(session, node, lease)
             return False
     finally:
@@ -129,10 +129,7 @@ async def _leave_promoted(session: Session, node: Node, lease: Lease[Any]) -> No
     log = None if reply.position is None else reply.position.log
     if reply.error is not None or reply.position_problem is not None or log is None:
         return
-    if isinstance(log, Lsn):
-        cluster.learn(log.timeline)
-    else:
-        log = log.on(cluster.topology.epoch)
+    cluster.learn(log.timeline)
     session.books.left(Position(log), asked_at)
 
 

@@ -177,8 +177,8 @@ async def look(
 async def shown(session: Session, node: Node, lease: Lease[Any]) -> LogPosition | None:
     """Ask a reader for a position that is no earlier than anything it has shown.
 
-    None when it cannot or will not tell, or turns out to be no reader any more: what it
-    replayed last is then where its own writes began.
+    None when it cannot or will not tell. A PostgreSQL server that has been promoted
+    meanwhile, as its connection knows then, tells where its own writes began.
     """
     sampled = node.state.position
     if sampled is None or not any(means.by_log for means in node.facts.now.means):
@@ -186,9 +186,7 @@ async def shown(session: Session, node: Node, lease: Lease[Any]) -> LogPosition 
     reply = await _ask(session, lease, AT_MOST)
     if reply.error is not None or reply.guard_problem is not None:
         return None
-    if reply.replayed is None or not lease.connection.standby:
-        return None
-    return reply.replayed.on(sampled.timeline)
+    return None if reply.replayed is None else reply.replayed.on(sampled.timeline)
 
 
 async def _ask(session: Session, lease: Lease[Any], question: Question) -> Reply:
