@@ -142,4 +142,4 @@ def test_the_time_grows_with_the_text_and_no_faster(piece):
         tokenize(text, QUOTINGS[0], lambda _gate: False)
         single(text)
 
-    assert grows_linearly(take_apart, piece, size=20_000)
+    assert grows_linearly(take_apart, piece, size=5_000)

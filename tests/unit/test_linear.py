@@ -11,8 +11,8 @@ def quadratic(text: str) -> None:
 
 
 def test_quadratic_work_is_seen() -> None:
-    assert grows_linearly(lambda text: text.count("a"), "a", size=50_000)
+    assert grows_linearly(lambda text: text.count("a"), "a", size=12_000)
     assert grows_linearly(
-        lambda text: [sign == "b" for sign in text], "ab", size=50_000
+        lambda text: [sign == "b" for sign in text], "ab", size=12_000
     )
-    assert not grows_linearly(quadratic, "a", size=10_000)
+    assert not grows_linearly(quadratic, "a", size=5_000)
