@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -48,3 +50,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             getattr(item, "fixturenames", ())
         ):
             item.add_marker(pytest.mark.lab)
+
+
+@pytest.fixture(autouse=True)
+def logging_as_found() -> Iterator[None]:
+    """Have no test leave the process's loggers otherwise than it found them.
+
+    The tests after it that listen would hear nothing, and which those are is a matter
+    of the order.
+    """
+    loggers = [logging.getLogger(), logging.getLogger("globaldb")]
+    before = [(one.level, one.disabled, one.propagate) for one in loggers]
+    yield
+    assert [(one.level, one.disabled, one.propagate) for one in loggers] == before

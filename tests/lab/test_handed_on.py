@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
 from celery.local import Proxy
 from promises import cluster, one
@@ -69,6 +69,18 @@ class Office:
         """Return what a task sees that the request handed its token by itself."""
         with globaldb.session(self.token), self.cluster.connect() as conn:
             return int(one(conn.execute(COUNT))[0]), conn.last_route.role
+
+
+@pytest.fixture(autouse=True)
+def logging_of_its_own() -> Iterator[None]:
+    """Have no worker set up the logging of this process: it does not if others do."""
+
+    def others(**_: object) -> None:
+        pass
+
+    signals.setup_logging.connect(others)
+    yield
+    signals.setup_logging.disconnect(others)
 
 
 @pytest.fixture
