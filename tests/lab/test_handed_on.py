@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
+from unittest import mock
 
 import pytest
 from celery import Celery, signals
@@ -73,14 +75,18 @@ class Office:
 
 @pytest.fixture(autouse=True)
 def logging_of_its_own() -> Iterator[None]:
-    """Have no worker set up the logging of this process: it does not if others do."""
+    """Have no worker set up the logging of this process, or of those it starts.
 
-    def others(**_: object) -> None:
+    It leaves the loggers alone where somebody else sets them up, but not its variables.
+    """
+
+    def somebody_else(**_: object) -> None:
         pass
 
-    signals.setup_logging.connect(others)
-    yield
-    signals.setup_logging.disconnect(others)
+    signals.setup_logging.connect(somebody_else)
+    with mock.patch.dict(os.environ):
+        yield
+    signals.setup_logging.disconnect(somebody_else)
 
 
 @pytest.fixture
