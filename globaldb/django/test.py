@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Reasons for reading at the writer that go by.
 _BEHIND: Final = ("reader_behind", "position_unknown")
+#: One that does where a node has been asked too early: it had no such database yet.
+_NO_READER_NEARER: Final = "writer_is_nearest"
 #: Seconds that readers have to catch up, and between two looks whether they have.
 _PATIENCE: Final = 5.0
 _AGAIN: Final = 0.02
@@ -53,8 +55,9 @@ def assert_routes(
     COMMIT, settings, and what the connection answers by itself do not count. Raises
     `AssertionError` with the statements.
 
-    Outside of transactions the block begins when the readers have what was written, after
-    5 seconds at most: it would else depend on how quick they are.
+    Outside of transactions the block begins when the readers have what was written, and
+    the test database itself, after 5 seconds at most: it would else depend on how quick
+    they are.
     """
     _catch_up(connections[using])
     with routes(using) as (counted, lines):
@@ -76,9 +79,20 @@ def _catch_up(wrapper: Any) -> None:
     while monotonic() < until:
         with wrapper.connection.cursor() as cursor:
             cursor.execute("SELECT 1")
-        if wrapper.connection.last_route.reason not in _BEHIND:
+        if not _goes_by(wrapper.connection):
             return
         asked_again.wait(_AGAIN)
+
+
+def _goes_by(connection: Any) -> bool:
+    """Whether the last read was at the writer for a reason that time removes."""
+    reason, cluster = connection.last_route.reason, connection.session.cluster
+    if reason == _NO_READER_NEARER:
+        silent = [s.name for s in cluster.topology.nodes.values() if not s.reachable]
+        for name in silent:
+            cluster.monitor.hurry(name)
+        return bool(silent)
+    return reason in _BEHIND
 
 
 @contextmanager
