@@ -108,9 +108,18 @@ def sweep(home: Path) -> list[str]:
         return _sweep(home)
 
 
+def remove(folder: Path) -> None:
+    """Delete the folder of a lab that ends, whose servers have ended.
+
+    It seems dead as soon as its lock is deleted: nobody looks for dead ones meanwhile.
+    """
+    with _guarded(folder.parent):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 @contextlib.contextmanager
 def _guarded(home: Path) -> Iterator[None]:
-    """Let one process at a time decide which folders are dead."""
+    """Let one process at a time decide which folders are dead, or delete one."""
     with (home / f".{_LOCK}").open("wb") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         yield

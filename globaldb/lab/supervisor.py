@@ -13,7 +13,6 @@ import json
 import os
 import random
 import select
-import shutil
 import signal
 import socket
 import sys
@@ -202,7 +201,7 @@ def _outcome(
 def _remove(folder: Path, lock: IO[bytes]) -> None:
     """Delete the lab's folder, then give its name free."""
     state.end_processes_in(folder)
-    shutil.rmtree(folder, ignore_errors=True)
+    state.remove(folder)
     lock.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import socket
@@ -139,6 +140,19 @@ def test_a_lab_that_is_told_to_terminate_cleans_up(home: Path) -> None:
     with Lab.start(LabSpec(regions={"us-west-2": 0})) as lab:
         os.kill(lab.pid, signal.SIGTERM)
         wait_until(lambda: not (home / lab.name).exists())
+
+
+def test_a_lab_does_not_remove_its_folder_while_others_are_swept(home: Path) -> None:
+    with Lab.start(LabSpec(regions={"us-west-2": 0})) as lab:
+        folder, pid = home / lab.name, lab.status()["nodes"][0]["pid"]
+        # As a sweep does, which may be looking into it.
+        with (home / ".lock").open("wb") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            os.kill(lab.pid, signal.SIGTERM)
+            wait_until(lambda: not Path(f"/proc/{pid}").exists())
+            time.sleep(0.5)
+            assert running_labs(home) == [lab.name]
+        wait_until(lambda: not folder.exists())
 
 
 def segments() -> set[int]:
